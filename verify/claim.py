@@ -52,7 +52,7 @@ class Claim:
     """One checkable statement.
 
     id: "paper-slug/claim-slug". cases: repeats the claim over parameter values, either {name: values}
-    (the product) or a list of {name: value}. full: the parameters of `--size full`.
+    (the product) or a list of {name: value}. full: the parameters of `--size full`, and its `cases` if they differ.
     Raises SetupError for names that exist twice or not at all, when they are used.
     """
 
@@ -131,17 +131,27 @@ class Claim:
         """An altered claim: quantity=function or parameter=value. Controls are built on it."""
         altered = copy(self)
         altered.quantities, altered.overrides = dict(self.quantities), dict(self.overrides)
-        parameters = self.parameters()
-        for name, change in changes.items():
-            if name in self.quantities:
-                if not callable(change):
-                    raise SetupError(f"{self.id}: {name} is a quantity; replace it by a function, not {change!r}")
-                altered.quantities[name] = self.quantities[name].over(change)
-            elif name in parameters:
-                altered.overrides = {**altered.overrides, name: change}
-            else:
-                raise SetupError(self._unknown(name, [*self.quantities, *parameters], "quantity or parameter"))
+        for name in changes.keys() & self.quantities.keys():
+            if not callable(changes[name]):
+                raise SetupError(
+                    f"{self.id}: {name} is a quantity; replace it by a function, not {changes[name]!r:.60}"
+                )
+            altered.quantities[name] = self.quantities[name].over(changes[name])
+        known = altered.parameters()  # a replacement may bring parameters of its own
+        for name in changes.keys() - self.quantities.keys():
+            if name not in known:
+                raise SetupError(self._unknown(name, [*self.quantities, *known], "quantity or parameter"))
+            altered.overrides = {**altered.overrides, name: changes[name]}
         return altered
+
+    def sized(self, size: str) -> Claim:
+        """The claim at a size: "quick" as it stands, "full" with its `full` parameters."""
+        if size == "quick":
+            return self
+        full = dict(self.full)
+        altered = copy(self)
+        altered.cases = full.pop("cases", self.cases)
+        return altered.replace(**full)
 
     def parameters(self) -> dict[str, Any]:
         """Every parameter with its value: defaults of the functions, then what was replaced."""

@@ -43,9 +43,9 @@ def evaluate(
     if size not in SIZES:
         raise SetupError(f"size is {' or '.join(SIZES)}, not {size!r}")
     claim.validate()
-    sized = claim.replace(**{**(claim.full if size == "full" else {}), **parameters})
+    sized = claim.sized(size).replace(**parameters)
     data: dict[str, Any] = {
-        "id": claim.id, "seed": seed, "size": size, "parameters": plain(sized.parameters()),
+        "id": claim.id, "seed": seed, "size": size, "parameters": _parameters(sized),
         "assumptions": [], "checks": [], "controls": [], "ablations": [], "power": {},
         "error": None, "error_kind": None,
     }  # fmt: skip
@@ -130,9 +130,9 @@ class _Evaluation:
             values: dict[str, str] = {}
             for role in (REFERENCE, MEASUREMENT, RUN, INSTANCE):
                 for name in world.claim.named(role):
-                    key = world.key(name)
-                    if world.is_computed(name) and self.keeper.keep(name, key, world.value(name)):
-                        values[name] = key
+                    if world.is_computed(name):
+                        kept = self.keeper.keep(name, world.key(name), world.value(name))
+                        values |= {name: kept} if kept else {}
             self.data["worlds"].append({"control": control, "case": plain(world.case), "values": values})
 
     def power(self) -> dict[str, dict[str, float | None]]:
@@ -224,6 +224,12 @@ def _for_all(name: str, found: list[tuple[Mapping[str, Any], Comparison]]) -> di
     best = max(ratios, default=None) if all(ratio is not None for ratio in ratios) else None
     each = [{"case": plain(case), **_brief(record)} for (case, _), record in zip(found, records, strict=True)]
     return {**worst, "points": points, "grade": grades, "tightness": best, "cases": each}
+
+
+def _parameters(claim: Claim) -> dict[str, Any]:
+    """The parameters that are the same in every case."""
+    varied = claim.each_case()[0]
+    return {name: plain(value) for name, value in claim.parameters().items() if name not in varied}
 
 
 def _brief(record: dict[str, Any]) -> dict[str, Any]:

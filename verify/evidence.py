@@ -94,22 +94,27 @@ class Keeper:
         self.arrays: dict[str, np.ndarray] = {}
         self.left_out: list[str] = []
         self.bytes = 0
+        self._names: dict[str, str] = {}
 
-    def keep(self, name: str, key: str, value: Any) -> bool:
-        """Keeps the value under its key unless that is done already or there is no room."""
-        if key in self.trees:
-            return True
+    def keep(self, name: str, key: str, value: Any) -> str | None:
+        """Keeps the value unless that is done already; its name in `trees`, or None if there is no room.
+
+        key: equal for equal values within one process; the names do not depend on it.
+        """
+        if key in self._names:
+            return self._names[key]
         arrays: dict[str, np.ndarray] = {}
         tree = pack(value, f"a{len(self.arrays)}", arrays)
         size = sum(array.nbytes for array in arrays.values())
         if tree is None or self.bytes + size > KEPT_BYTES:
             if tree is not None and name not in self.left_out:
                 self.left_out.append(name)
-            return False
+            return None
         self.bytes += size
-        self.trees[key] = tree
+        self._names[key] = f"v{len(self.trees)}"
+        self.trees[self._names[key]] = tree
         self.arrays |= arrays
-        return True
+        return self._names[key]
 
 
 def pack(value: Any, prefix: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -206,13 +206,18 @@ class Interval:
         up = _clip_up(_or(np.cumsum(self.upper) + slack[1], np.inf), not_positive)
         return Interval(low, up, _rounded_grade(self.grade), _reason(self.because))
 
-    def smallest(self) -> Interval:
-        """The minimum over all entries, a scalar."""
-        return Interval(np.min(self.lower), np.min(self.upper), self.grade, self.because)
+    def smallest(self, axis: Any = None) -> Interval:
+        """The minimum over all entries, or along axes as numpy has them."""
+        low, up = np.min(self.lower, axis=axis), np.min(self.upper, axis=axis)
+        return Interval(_scalar(low), _scalar(up), self.grade, self.because)
 
-    def largest(self) -> Interval:
-        """The maximum over all entries, a scalar."""
-        return Interval(np.max(self.lower), np.max(self.upper), self.grade, self.because)
+    def largest(self, axis: Any = None) -> Interval:
+        """The maximum over all entries, or along axes as numpy has them."""
+        return -(-self).smallest(axis)
+
+    def gap(self) -> Interval:
+        """The largest width as a value: what a resolution is when a certificate leaves a gap."""
+        return Interval(np.max(self.width), np.max(self.width), self.grade, f"certified gap ({self.because})")
 
 
 # --- constructors ---------------------------------------------------------------------------------------

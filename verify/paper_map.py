@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -89,10 +89,10 @@ class ClaimRow(_Model):
     """What the map says about one claim; its statement is the docstring of its module."""
 
     title: Text = Field(description="a short title")
-    kind: Kind = Field(description="theorem, lemma, finding, observation or conjecture")
+    kind: Kind = Field(description="one of theorem, lemma, finding, observation, conjecture")
     source: Text = Field(description="where in the paper it stands, such as 'Theorem 1'")
-    known: Known = Field(description="how well its source is known: exact, summary, abstract, reconstructed")
-    priority: Priority = Field(description="core, extended or deep")
+    known: Known = Field(description="how its source is known: exact, summary, abstract or reconstructed")
+    priority: Priority = Field(description="one of core, extended, deep")
     expected: Verdicts = Field(("verified",), description="a verdict, or a list of them for a conjecture")
     because: Text | None = Field(None, validate_default=True, description="why that verdict is expected")
     differs: Text | None = Field(None, validate_default=True, description="the paper's differing statement")
@@ -229,7 +229,8 @@ def _unmatched(pattern: str, ids: Sequence[str]) -> str:
     return f"no claim matches {_short(pattern)}; {mend}"
 
 
-class _Unfit(NamedTuple):
+@dataclass(frozen=True)
+class _Unfit:
     """A scalar that is neither text nor a plain whole number, or an alias: no field accepts it."""
 
     kind: str
@@ -361,6 +362,8 @@ def _explained(path: FieldPath, error: ErrorDetails) -> str:
     """What is wrong at a path, and the mend."""
     fields, name = _place(path)
     given = error["input"]
+    if isinstance(given, _Unfit) and given.kind == "an alias":
+        return f"is the alias {_short(given.text)}; write out what it stands for"
     match error["type"]:
         case "wrong":
             return error["msg"]

@@ -41,26 +41,33 @@ def balls(matrix: Operand) -> Any:
 
 def ends(x: Any) -> tuple[float, float]:
     """The tightest floats around a ball; unbounded when the ball says nothing."""
-    if not x.is_finite():
-        return -math.inf, math.inf
-    return float_below(x.lower()), float_above(x.upper())
-
-
-def float_below(x: Any) -> float:
-    """The largest float not above an exact arb."""
-    near = float(x)
-    while not near <= x:
-        near = math.nextafter(near, -math.inf)
-    return near
-
-
-def float_above(x: Any) -> float:
-    """The smallest float not below an exact arb."""
-    return -float_below(-x)
+    low, up = floats_around([x])
+    return float(low[0]), float(up[0])
 
 
 def arrays(x: Any) -> tuple[np.ndarray, np.ndarray]:
     """Both ends of an arb_mat, each (k, d)."""
-    pairs = np.array([ends(entry) for entry in x.entries()], dtype=float)
     shape = (x.nrows(), x.ncols())
-    return pairs[:, 0].reshape(shape), pairs[:, 1].reshape(shape)
+    low, up = floats_around(x.entries())
+    return low.reshape(shape), up.reshape(shape)
+
+
+def floats_around(balls: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper ends (n,) of balls, one by one as in `ends`."""
+    low = floats_beyond([x.lower() for x in balls], -math.inf)
+    up = floats_beyond([x.upper() for x in balls], math.inf)
+    return low, up
+
+
+def floats_beyond(numbers: list[Any], towards: float) -> np.ndarray:
+    """For every exact arb the nearest float that is not inside of it; `towards` for what is no number. (n,).
+
+    flint converts to a float next to the number, on either side of it.
+    """
+    near = [float(x) for x in numbers]
+    if towards < 0:
+        beyond = [a <= x for a, x in zip(near, numbers, strict=True)]
+    else:
+        beyond = [a >= x for a, x in zip(near, numbers, strict=True)]
+    result = np.where(beyond, near, np.nextafter(near, towards)) + 0.0  # -0.0 becomes 0.0
+    return np.where(np.isnan(result), towards, result)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verify.errors import NotAValueError
-from verify.interval import End, Interval, _float_down, _float_up, _is_exact, _weaker
+from verify.interval import GRADES, End, Interval, _float_down, _float_up, _is_exact
 
 
 class Operand(NamedTuple):
@@ -35,11 +35,6 @@ class Operand(NamedTuple):
         lower, upper = _float_down(self.lower), _float_up(self.upper)
         same = np.array_equal(lower, upper)
         return self._replace(lower=lower, upper=lower if same else upper)
-
-    def enclosed(self, lower: End, upper: End, because: str) -> Interval:
-        """An enclosure computed from this one."""
-        reasons = [because] + [part for part in self.because.split("; ") if part != "exact"]
-        return Interval(lower, upper, _weaker("rigorous", self.grade), "; ".join(dict.fromkeys(reasons)))
 
 
 def operand(value: Any) -> Operand:
@@ -71,8 +66,8 @@ def _point(value: Any) -> Interval:
     return Interval(value, value, "exact", "exact")
 
 
-def reasons(first: Operand, second: Operand) -> Operand:
-    """The second operand with the weaker grade and the reasons of both, for `enclosed`."""
-    parts = [part for part in (first.because, second.because) if part != "exact"]
-    grade = _weaker(first.grade, second.grade)
-    return second._replace(grade=grade, because="; ".join(parts) or "exact")
+def enclosed(lower: End, upper: End, because: str, *given: Operand) -> Interval:
+    """An enclosure made from the given operands: at most rigorous, and with their reasons after its own."""
+    grade = min(("rigorous", *(operand.grade for operand in given)), key=GRADES.index)
+    parts = (part for operand in given for part in operand.because.split("; ") if part != "exact")
+    return Interval(lower, upper, grade, "; ".join(dict.fromkeys((because, *parts))))

@@ -1,9 +1,9 @@
 """A-priori bounds on the rounding of float64 sums and products, themselves rounded safely.
 
-Bounds are those of Higham, Accuracy and Stability of Numerical Algorithms (2nd ed.), section 3.1: a value made
-by at most n roundings carries a factor 1 + theta with |theta| <= gamma_n = n u / (1 - n u), whatever the order
-of summation and whether or not multiplications and additions are fused. Underflow adds at most SMALLEST for
-each operation, flushed to zero or not.
+Bounds are those of Higham, Accuracy and Stability of Numerical Algorithms (2nd ed.), section 3.1: a value
+made by at most n roundings carries a factor 1 + theta with |theta| <= gamma_n = n u / (1 - n u), whatever the
+order of summation and whether or not multiplications and additions are fused. Underflow adds at most SMALLEST
+for each operation, flushed to zero or not.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def gamma(roundings: int) -> float:
 def above(x: Array, roundings: int, terms: int = 1) -> Array:
     """Upper bound on a sum of `terms` non-negative products that was computed as x.
 
-    `roundings` is how many roundings a term passed through. 1/(1-u)^n <= 1 + 2 n u while n u < 1/4; the 4 more
-    pay for the two roundings made here.
+    roundings: how many a term passed through. 1/(1-u)^n <= 1 + 2 n u while n u < 1/4, and the 4 more pay for
+    the two roundings made here.
     """
     return x * (1 + 2 * (roundings + 4) * UNIT_ROUNDOFF) + 4 * terms * SMALLEST
 
@@ -44,10 +44,12 @@ def depth(terms: int) -> int:
 
 
 def tree_sum(x: Array) -> Array:
-    """Sum over the last axis by halving: few roundings a term, so that its bound is tight. (..., n) -> (...)."""
-    while x.shape[-1] > 1:
-        half = x.shape[-1] // 2
-        x = np.concatenate([x[..., :half] + x[..., half : 2 * half], x[..., 2 * half :]], axis=-1)
+    """Sum over the last axis by halving, (..., n) -> (...): few roundings a term, hence a tight bound."""
+    left, x = x.shape[-1], x.copy()
+    while left > 1:
+        half = left // 2
+        x[..., :half] += x[..., left - half : left]
+        left -= half
     return x[..., 0]
 
 

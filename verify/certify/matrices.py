@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from verify.certify import _balls, _rounding
-from verify.certify._operands import Operand, matrix, reasons
+from verify.certify._operands import Operand, enclosed, matrix
 from verify.errors import CertificateError, NotAValueError
-from verify.interval import Interval, _down, _up, _weaker
+from verify.interval import Interval, _down, _up, exact
 
 BALL_OPERATIONS = 2_000_000  # a product of more multiplications is bounded a priori
 BALL_ENTRIES = 300_000
@@ -28,15 +28,13 @@ def product(A: Any, B: Any) -> Interval:
     (rows, inner), (other, columns) = _two_axes(a), _two_axes(b)
     if inner != other:
         raise NotAValueError(f"no product of shapes {(rows, inner)} and {(other, columns)}")
-    both = reasons(a, b)
-    if a.is_point and b.is_point and a.is_exact and b.is_exact:
-        exactly = a.lower @ b.lower
-        return Interval(exactly, exactly, both.grade, both.because)
+    if all(x.is_point and x.is_exact and x.grade == "exact" for x in (a, b)):
+        return exact(a.lower @ b.lower)
     entries = rows * inner + inner * columns + rows * columns
     if rows * inner * columns <= BALL_OPERATIONS and entries <= BALL_ENTRIES:
-        return both.enclosed(*_ball_product(a, b), "matrix product in balls")
+        return enclosed(*_ball_product(a, b), "matrix product in balls", a, b)
     ends = _a_priori_product(a.in_floats(), b.in_floats())
-    return both.enclosed(*ends, f"rounding of products of inner dimension {inner}")
+    return enclosed(*ends, f"rounding of products of inner dimension {inner}", a, b)
 
 
 def _two_axes(a: Operand) -> tuple[int, int]:
@@ -61,7 +59,8 @@ def _a_priori_product(a: Operand, b: Operand) -> tuple[np.ndarray, np.ndarray]:
     step = max(1, BLOCK_ENTRIES // (inner + columns))
     for start in range(0, rows, step):
         block = slice(start, start + step)
-        left, left_radius = middle_and_radius(a.lower[block], a.upper[block])
+        low = a.lower[block]
+        left, left_radius = middle_and_radius(low, low if a.is_point else a.upper[block])
         with np.errstate(over="ignore", invalid="ignore"):
             middle = left @ right
             error = _rounding.product_error(left, right)
@@ -96,8 +95,8 @@ def smallest_eigenvalue(S: Any) -> Interval:
     """Enclosure of the smallest eigenvalue of a symmetric matrix (n, n), float or interval.
 
     With X the float eigenvectors, G = X^T S X and N = X^T X in balls: z^T S z / z^T z = y^T G y / y^T N y for
-    z = X y. The lower end bounds G and N by Gershgorin's discs, X not being quite orthogonal; the upper end is
-    the Rayleigh quotient of the first column. S is positive semidefinite when the lower end is at least 0.
+    z = X y. The lower end bounds G and N by Gershgorin's discs (X is not quite orthogonal); the upper end
+    is the Rayleigh quotient of the first column. S is positive semidefinite when the lower end is at least 0.
     """
     from flint import ctx
 
@@ -112,7 +111,7 @@ def smallest_eigenvalue(S: Any) -> Interval:
         G, N = (x.transpose() * _balls.balls(s) * x).table(), (x.transpose() * x).table()
         lower = _generalised_gershgorin(G, N)
         upper = _balls.ends(G[0][0] / N[0][0])[1]
-    return s.enclosed(lower, upper, "congruence with float eigenvectors and Gershgorin discs in balls")
+    return enclosed(lower, upper, "congruence with float eigenvectors and Gershgorin discs in balls", s)
 
 
 def _is_symmetric(a: np.ndarray) -> bool:
@@ -130,19 +129,17 @@ def _eigenvectors(middle: np.ndarray) -> np.ndarray:
 
 def _generalised_gershgorin(G: list[list[Any]], N: list[list[Any]]) -> float:
     """Lower bound on y^T G y / y^T N y over all y, where N is near the identity."""
-    discs = min(_disc_ends(G)[0])
-    low, up = _disc_ends(N)
-    if min(low) <= 0:
+    discs = float(_disc_ends(G)[0].min())
+    low, up = (float(end) for end in (_disc_ends(N)[0].min(), _disc_ends(N)[1].max()))
+    if low <= 0:
         return -math.inf  # the columns may be dependent, and then they do not span every z
-    quotient = _balls.ball(discs) / _balls.ball(max(up) if discs >= 0 else min(low))
+    quotient = _balls.ball(discs) / _balls.ball(float(up) if discs >= 0 else float(low))
     return _balls.ends(quotient)[0]
 
 
-def _disc_ends(rows: list[list[Any]]) -> tuple[list[float], list[float]]:
-    """Lower and upper ends of the Gershgorin discs of a symmetric matrix of balls."""
-    lower, upper = [], []
-    for i, row in enumerate(rows):
-        radius = sum(abs(entry) for j, entry in enumerate(row) if j != i)
-        lower.append(_balls.ends(row[i] - radius)[0])
-        upper.append(_balls.ends(row[i] + radius)[1])
+def _disc_ends(rows: list[list[Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper ends (n,) of the Gershgorin discs of a symmetric matrix of balls."""
+    radii = [sum(abs(entry) for j, entry in enumerate(row) if j != i) for i, row in enumerate(rows)]
+    lower = _balls.floats_around([row[i] - radii[i] for i, row in enumerate(rows)])[0]
+    upper = _balls.floats_around([row[i] + radii[i] for i, row in enumerate(rows)])[1]
     return lower, upper

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from verify.certify import _balls
-from verify.certify._operands import Operand, matrix
+from verify.certify._operands import Operand, enclosed, matrix
 from verify.certify._rounding import (
     SMALLEST,
     above,
@@ -44,7 +44,7 @@ Ends = tuple[Any, Any]  # lower and upper ends, float arrays of one shape
 
 
 def dual(kind: Kind) -> Kind:
-    """The kind of the dual norm; for p it is p/(p-1), a float where that is exact and a Fraction otherwise."""
+    """The kind of the dual norm; for p it is p/(p-1), a float where that is exact, else a Fraction."""
     name = _normalised(kind)
     if isinstance(name, str):
         return DUALS[name]
@@ -56,9 +56,10 @@ def norm(A: Any, kind: Kind) -> Interval:
     """Enclosure of a matrix norm.
 
     A: (k, d) or a stack (..., k, d), float array or interval -> scalar or (...).
-    Spectral and nuclear norms come from the float factors U, s, V of A = U S V^T + R, of which nothing is
-    trusted: above by |A| <= |U||V| max s + |R|_F and |A|_* <= sum s_i |u_i||v_i| + sqrt(min(k, d)) |R|_F, below
-    by weak duality, |A| >= |A^T u|/|u| and |A|_* >= <A, U V^T>/(|U||V|), with |U|^2 <= 1 + |U^T U - I|_F.
+    Entrywise norms are sums with their rounding. Spectral and nuclear norms come from the float factors of
+    A = U S V^T + R, of which nothing is trusted: above by |A| <= |U||V| max s + |R|_F and
+    |A|_* <= sum s_i |u_i||v_i| + sqrt(min(k, d)) |R|_F, below by weak duality, |A| >= |A^T u|/|u| and
+    |A|_* >= <A, U V^T>/(|U||V|), with |U|^2 <= 1 + |U^T U - I|_F.
     """
     name = _normalised(kind)
     a = matrix(A)
@@ -70,7 +71,7 @@ def norm(A: Any, kind: Kind) -> Interval:
     zero = np.max(np.maximum(np.abs(floats.lower), np.abs(floats.upper)), axis=(-2, -1)) == 0
     low = _unscaled(np.maximum(low, 0.0), exponent, -np.inf)
     up = _unscaled(np.where(zero, 0.0, up), exponent, np.inf)
-    return a.enclosed(_scalar(np.maximum(low, 0.0)), _scalar(up), f"enclosure of the {_title(name)}")
+    return enclosed(_scalar(np.maximum(low, 0.0)), _scalar(up), f"enclosure of the {_title(name)}", a)
 
 
 def _normalised(kind: Kind) -> str | Fraction:
@@ -165,24 +166,22 @@ def _power(a: Operand, p: Fraction) -> Ends:
 
     low, up = _magnitudes(a)
     with ctx.workprec(_balls.BITS):
-        lower = [_power_ends(entries, p) for entries in low.reshape(-1, a.lower[..., 0, 0].size or 1)] \
-            if False else [_power_ends(entries, p) for entries in _flat(low)]
-        upper = lower if up is low else [_power_ends(entries, p) for entries in _flat(up)]
+        lower = _power_ends(low, p)
+        upper = lower if up is low else _power_ends(up, p)
     shape = a.lower.shape[:-2]
-    return np.reshape([x[0] for x in lower], shape), np.reshape([x[1] for x in upper], shape)
+    return lower[0].reshape(shape), upper[1].reshape(shape)
 
 
-def _flat(x: np.ndarray) -> Any:
-    """Stack (..., k, d) as a list of lists of entries."""
-    return x.reshape(-1, x.shape[-2] * x.shape[-1]).tolist()
-
-
-def _power_ends(entries: list[float], p: Fraction) -> tuple[float, float]:
+def _power_ends(magnitudes: np.ndarray, p: Fraction) -> Ends:
     from flint import arb
 
     exponent = int(p) if p.denominator == 1 else _balls.ball(p)
-    total = sum((arb(x) ** exponent for x in entries if x), arb(0))
-    return _balls.ends(total ** (1 / _balls.ball(p))) if total > 0 else (0.0, 0.0)
+    root = 1 / _balls.ball(p)
+    totals = [
+        sum((arb(x) ** exponent for x in entries if x), arb(0))
+        for entries in magnitudes.reshape(-1, magnitudes.shape[-2] * magnitudes.shape[-1]).tolist()
+    ]
+    return _balls.floats_around([total**root for total in totals])
 
 
 # --- spectral and nuclear norms ---------------------------------------------------------------------------
@@ -264,10 +263,10 @@ def _inner_below(A: np.ndarray, U: np.ndarray, Vt: np.ndarray) -> Any:
     """Lower bound on <A, U V^T> = sum_ij U_ij (A V)_ij, at least 0. (...)."""
     V = np.swapaxes(Vt, -1, -2)
     AV = A @ V
-    flat = U.shape[:-2] + (-1,)
+    flat = (*U.shape[:-2], -1)
     terms, magnitudes = (U * AV).reshape(flat), np.abs(U * AV).reshape(flat)
     count = terms.shape[-1]
     error = gamma(depth(count) + 1) * tree_sum(magnitudes)
     carried = tree_sum((np.abs(U) * product_error(A, V)).reshape(flat))
-    slack = above(above(error + carried, depth(count) + 3, 2 * count), 1)
+    slack = above(error + carried, depth(count) + 3, 2 * count)
     return np.maximum(_down(tree_sum(terms) - slack), 0.0)

@@ -1,0 +1,117 @@
+r"""The maximum margin of a norm equals a smallest dual norm, and a run of descent encloses it from both sides.
+
+$$\gamma = \max_{\|W\| \le 1} \min_{i, c \ne y_i} (e_{y_i} - e_c)^T W h_i
+         = \min_{\lambda \ge 0,\ \sum \lambda = 1} \Big\| \sum_{i, c \ne y_i} \lambda_{ic}\,(e_{y_i} - e_c) h_i^T \Big\|_* .$$
+
+Any W bounds $\gamma$ from below and any $\lambda$ from above. The softmax weights of a classifier are such a $\lambda$, so
+every step of steepest descent in the norm certifies $m(W_t)/\|W_t\| \le \gamma \le \|\nabla L(W_t)\|_* / G(W_t)$.
+"""
+
+import numpy as np
+
+from verify import Claim, Record, at_most, equal, exact, less, stack, stated, train
+
+from . import _descent, world
+
+claim = Claim(
+    "signgd-adam-margin/certified-max-margin-references",
+    cases=(
+        {"norm": "max", "step": 0.01},
+        {"norm": "frobenius", "step": 0.05},
+        {"norm": "spectral", "step": 0.02},
+        {"norm": "sum", "step": 0.5},
+        {"norm": "nuclear", "step": 0.1},
+        {"norm": 3.0, "step": 0.02},
+    ),
+    full={"cases": ({"norm": "max", "step": 0.1},), "per_class": 100_000, "steps": 1_200, "keep": 12},
+)
+RIVAL = {"max": 3.0, "frobenius": "spectral", "spectral": "frobenius", "sum": "max", "nuclear": "max", 3.0: "max"}
+
+
+@claim.instance
+def data(rng, classes=10, dimension=25, per_class=5, noise=0.1):
+    return world.gaussian_classes(rng, classes, dimension, per_class, noise)
+
+
+@claim.reference
+def solution(data, norm):
+    """Record(gamma, primal, dual, W, weights): both sides of the margin program, solved and then certified."""
+    return world.max_margin_solution(data.features, data.labels, norm)
+
+
+@claim.run
+def path(data, norm, step, steps=20_000, keep=60):
+    rates = step * (np.arange(steps) + 1.0) ** -0.5
+    return train.descend(data.features, data.labels, rates, _descent.steepest_descent(norm), keep=keep)
+
+
+@claim.measurement
+def curves(data, path, norm):
+    """Lower and upper bound on gamma from every recorded step, W_0 = 0 left out."""
+    upper = [
+        world.dual_value(data.features, data.labels, world.softmax_weights(data.features, data.labels, W), norm)
+        for W in path.iterates[1:]
+    ]
+    lower = world.normalised_margin(data.features, data.labels, path.iterates[1:], norm)
+    return Record(step=path.steps[1:], lower=lower, upper=stack(upper))
+
+
+@claim.assumption
+def separable(solution):
+    return less(0, solution.gamma)
+
+
+@claim.check("strong-duality")
+def duality(solution):
+    accuracy = stated(1e-6, "the relative accuracy that a reference has to reach")
+    return equal(solution.dual / solution.primal, exact(1), within=accuracy)
+
+
+@claim.check("run-below")
+def below(curves, solution):
+    return at_most(curves.lower, solution.gamma, step=curves.step)
+
+
+@claim.check("run-above")
+def above(curves, solution):
+    return at_most(solution.gamma, curves.upper, step=curves.step)
+
+
+@claim.check("curves-meet")
+def meet(curves):
+    ratio = curves.upper.smallest() / curves.lower.largest()
+    return equal(ratio, exact(1), within=stated(0.05, "how closely a finite run is asked to enclose the margin"))
+
+
+def shuffled(data, norm, solution, rng):
+    """The dual point with its multipliers dealt to other pairs."""
+    weights = rng.permuted(solution.weights, axis=0)
+    return Record(**{**vars(solution), "dual": world.dual_value(data.features, data.labels, weights, norm)})
+
+
+def primal_norm(data, norm, solution):
+    """The dual point measured in the primal norm instead of the dual one."""
+    dual = world.dual_value(data.features, data.labels, solution.weights, world.certify.dual(norm))
+    return Record(**{**vars(solution), "dual": dual})
+
+
+def scaled(solution, factor=1.0):
+    """A reference that is off by a factor."""
+    return Record(**{**vars(solution), "gamma": factor * solution.gamma})
+
+
+claim.control("multipliers shuffled", solution=shuffled, must_fail="strong-duality")
+claim.control(
+    "primal norm in place of the dual norm", solution=primal_norm, must_fail="strong-duality",
+    cases={"norm": ("max", "spectral", "sum", "nuclear", 3.0)},
+)  # fmt: skip
+claim.control("gamma 10% too small", solution=scaled, factor=0.9, must_fail="run-below")
+claim.control("gamma 10% too large", solution=scaled, factor=1.1, must_fail="run-above")
+
+
+def rival_path(data, norm, step, steps, keep):
+    """Descent in a neighbouring norm."""
+    return path(data, RIVAL[norm], step, steps, keep)
+
+
+claim.control("run in another norm", path=rival_path, must_fail="curves-meet")

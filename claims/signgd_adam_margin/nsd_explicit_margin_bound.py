@@ -1,0 +1,136 @@
+r"""Normalised steepest descent (SignGD, normalised GD, spectral descent) sandwiches its margin at every step.
+
+With $B \ge \|D h_i\|_\infty$ for all $\|D\| \le 1$ and $c(\eta) = 2 B^2 e^{2 B \eta}$, each step decreases the loss,
+
+$$L_{t+1} \le L_t - (\gamma \eta_t - c(\eta_t)\,\eta_t^2)\, G_t ,$$
+
+and once $L_t \le \log 2 / n$, counting from the first such step $\bar t$,
+
+$$0 \le \gamma - \frac{m(W_t)}{\|W_t\|} \le \gamma - \frac{X_t}{\|W_t\|}, \qquad
+X_t = \sum_{s=\bar t}^{t-1} (\gamma\eta_s - c(\eta_s)\,\eta_s^2) \frac{G_s}{L_s}, \qquad \|W_t\| \le \sum_{s<t}\eta_s .$$
+"""
+
+import numpy as np
+
+from verify import Claim, at_most, certify, less, rounded, rounding, train
+
+from . import _descent, world
+from ._trajectory import accumulated, claimed, first_small, recorded
+
+claim = Claim(
+    "signgd-adam-margin/nsd-explicit-margin-bound",
+    cases=(
+        {"norm": "max", "step": 0.01},
+        {"norm": "frobenius", "step": 0.05},
+        {"norm": "spectral", "step": 0.02},
+    ),
+    full={"per_class": 50, "steps": 100_000},
+)
+RIVAL = {"max": "frobenius", "frobenius": "max", "spectral": "max"}
+LARGER = {"max": "frobenius", "frobenius": "nuclear", "spectral": "frobenius"}
+
+
+@claim.instance
+def data(rng, classes=10, dimension=25, per_class=5, noise=0.1):
+    return world.gaussian_classes(rng, classes, dimension, per_class, noise)
+
+
+@claim.instance
+def rates(step, exponent=0.5, steps=20_000):
+    return step * (np.arange(steps) + 1.0) ** -exponent
+
+
+@claim.reference
+def gamma(data, norm):
+    return world.max_margin(data.features, data.labels, norm)
+
+
+@claim.reference
+def radius(data, norm):
+    return world.reach(data.features, norm)
+
+
+@claim.run
+def path(data, rates, norm):
+    return train.descend(data.features, data.labels, rates, _descent.steepest_descent(norm))
+
+
+@claim.measurement
+def losses(data, path, rates, norm, classes):
+    length = np.concatenate([[0.0], np.cumsum(rates)])
+    return recorded(path, data.features, classes, world.reach(data.features, norm).upper * length)
+
+
+@claim.measurement
+def attained(data, path, norm):
+    """m(W_t) / ||W_t|| at the recorded steps, W_0 = 0 left out."""
+    return world.normalised_margin(data.features, data.labels, path.iterates[1:], norm)
+
+
+@claim.measurement
+def size(path, norm):
+    return certify.norm(path.iterates, norm)
+
+
+def second_order(radius, rates, curvature):
+    """c(eta) eta^2 at every step."""
+    return curvature * 2 * (radius * radius) * (2 * radius * rates).exp() * rates * rates
+
+
+@claim.assumption
+def separable(gamma):
+    return less(0, gamma)
+
+
+@claim.check("per-step-decrease")
+def decrease(losses, gamma, radius, rates, curvature=1):
+    logs = losses.log_loss
+    bound = 1 - (gamma * rates - second_order(radius, rates, curvature)) * losses.ratio[:-1]
+    return at_most((logs[1:] - logs[:-1]).exp(), bound, step=np.arange(len(rates)))
+
+
+@claim.check("margin-gap")
+def margin_gap(attained, size, losses, gamma, radius, rates, path, data, curvature=1):
+    n, steps = len(data.labels), path.steps[1:]
+    told, start = claimed(losses.log_loss, n, steps), first_small(losses.log_loss, n)
+    ratio = losses.ratio[:-1]
+    signal = accumulated(rates * ratio, start, steps[told])
+    drift = accumulated(second_order(radius, rates, curvature) * ratio, start, steps[told])
+    length = size[1:][told]
+    return at_most(1 - attained[told] / gamma, 1 - signal / length + drift / length / gamma, step=steps[told])
+
+
+@claim.check("margin-below-gamma")
+def below(attained, gamma, path):
+    return at_most(attained, gamma, within=gamma.gap(), step=path.steps[1:])
+
+
+@claim.check("norm-growth")
+def growth(size, rates, path, classes, dimension):
+    length = np.concatenate([[0.0], np.cumsum(rates)])[path.steps]
+    allowed = rounding(len(rates) * classes * dimension, length[-1])
+    return at_most(size, rounded(length, len(rates), length), within=allowed, step=path.steps)
+
+
+claim.control(
+    "gamma 20% too large", gamma=lambda gamma: 1.2 * gamma, steps=2_000, must_fail="per-step-decrease"
+)
+claim.control(
+    "second-order term dropped, steps 20 times larger",
+    rates=lambda rates: 20 * rates, curvature=0, steps=2_000, must_fail="per-step-decrease",
+)  # fmt: skip
+claim.control("gamma 10% too small", gamma=lambda gamma: 0.9 * gamma, must_fail="margin-below-gamma")
+
+
+def in_rival_norm(data, path, norm, gamma):
+    """The same run's margin relative to another norm's maximum, in units of gamma."""
+    rival = RIVAL[norm]
+    own = world.normalised_margin(data.features, data.labels, path.iterates[1:], rival)
+    return own / world.max_margin(data.features, data.labels, rival) * gamma
+
+
+claim.control("margin measured in another norm", attained=in_rival_norm, must_fail="margin-gap")
+claim.control(
+    "length measured in the next larger norm",
+    size=lambda path, norm: certify.norm(path.iterates, LARGER[norm]), must_fail="norm-growth",
+)  # fmt: skip
