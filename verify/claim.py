@@ -24,6 +24,11 @@ INSTANCE, REFERENCE, RUN, MEASUREMENT = "instance", "reference", "run", "measure
 ASSUMPTION, CHECK = "assumption", "check"
 
 
+def check_key(name: str) -> str:
+    """The key of a check among the quantities: a check may be called like a quantity."""
+    return f"check[{name}]"
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A named function; `layers` are what replaced it, each asking for the one before by its own name."""
@@ -91,7 +96,7 @@ class Claim:
         """A relation between two values, as made by `at_most`, `equal` or `less`."""
         if not isinstance(name, str):
             raise SetupError(f'{self.id}: a check has a name: @claim.check("margin-gap")')
-        return lambda function: self._define(CHECK, name, function)
+        return lambda function: self._define(CHECK, check_key(name), function)
 
     def figure(self, function: F) -> F:
         """How the claim's figure is drawn: (matplotlib figure, evidence) -> None."""
@@ -125,7 +130,7 @@ class Claim:
     @property
     def checks(self) -> list[str]:
         """Names of the checks."""
-        return self.named(CHECK)
+        return [key.removeprefix("check[").removesuffix("]") for key in self.named(CHECK)]
 
     def replace(self, **changes: Any) -> Claim:
         """An altered claim: quantity=function or parameter=value. Controls are built on it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from verify import statistics
-from verify.claim import ASSUMPTION, CHECK, INSTANCE, MEASUREMENT, REFERENCE, RUN, Alteration, Claim
+from verify.claim import ASSUMPTION, INSTANCE, MEASUREMENT, REFERENCE, RUN, Alteration, Claim, check_key
 from verify.errors import CertificateError, NotAValueError, SetupError
 from verify.evidence import Evidence, Keeper, describe_comparison, plain
 from verify.interval import Interval
@@ -100,7 +100,7 @@ class _Evaluation:
         """One check over all cases."""
         found = []
         for world in self.worlds:
-            comparison = compared(world, name)
+            comparison = compared(world, check_key(name))
             self.own[name, repr(world.case)] = comparison
             found.append((world.case, comparison))
         return _for_all(name, found)
@@ -112,7 +112,7 @@ class _Evaluation:
         for case in self.claim.cases_of(alteration):
             world = World(claim, self.seed, case, self.memo)
             own = self.own[alteration.check, repr(case)]
-            found.append((case, compared(world, alteration.check).resolved(own.within)))
+            found.append((case, compared(world, check_key(alteration.check)).resolved(own.within)))
             worlds.append(world)
         self.keep(worlds, alteration.name)
         # rejected means rejected in every case: the case that passes most easily decides
@@ -162,16 +162,17 @@ class _Evaluation:
             given = {n: world.value(n) for n in self.claim.named(REFERENCE) if world.is_computed(n)}
             given[name] = scaled(given[name], factor)
             other = World(self.claim, self.seed, world.case, ChainMap({}, self.memo), given)
-            if any(self.rejects(other, check) for check in self.claim.named(CHECK)):
+            if any(self.rejects(other, check) for check in self.claim.checks):
                 return True
         return False
 
     def rejects(self, world: World, check: str) -> bool:
         """A changed reference that no longer is a value, or crosses, is noticed as well."""
-        if world.key(check) == World(self.claim, self.seed, world.case, self.memo).key(check):
+        key = check_key(check)
+        if world.key(key) == World(self.claim, self.seed, world.case, self.memo).key(key):
             return False
         try:
-            return compared(world, check).resolved(self.own[check, repr(world.case)].within).outcome == FAILS
+            return compared(world, key).resolved(self.own[check, repr(world.case)].within).outcome == FAILS
         except (CertificateError, NotAValueError):
             return True
 

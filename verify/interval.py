@@ -112,7 +112,8 @@ class Interval:
         a, b = _pair(self, other)
         products = [_times(x, y) for x in (a.lower, a.upper) for y in (b.lower, b.upper)]
         low_a, up_a, low_b, up_b = a.lower >= 0, a.upper <= 0, b.lower >= 0, b.upper <= 0
-        not_negative, not_positive = (low_a & low_b) | (up_a & up_b), (low_a & up_b) | (up_a & low_b)
+        zero = (low_a & up_a) | (low_b & up_b)
+        not_negative, not_positive = zero | (low_a & low_b) | (up_a & up_b), zero | (low_a & up_b) | (up_a & low_b)
         return _outward(a, b, _least(products), _greatest(products), not_negative, not_positive)
 
     def __truediv__(self, other: Any) -> Interval:

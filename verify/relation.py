@@ -50,7 +50,8 @@ class Comparison:
         if self.relation == "=":
             worst = np.maximum(worst, _difference(b.upper, a.lower, np.inf))
             best = np.maximum(best, _difference(b.lower, a.upper, -np.inf))
-        return np.asarray(worst), np.asarray(best)
+        kind = object if self.measured.is_exact and self.bound.is_exact else float
+        return np.asarray(worst, dtype=kind), np.asarray(best, dtype=kind)
 
     def outcomes(self) -> np.ndarray:
         """Outcome of every entry, an array of strings of shape (...)."""
@@ -123,7 +124,8 @@ def _comparison(relation: str, measured: Any, bound: Any, within: Any, at: dict[
 def _difference(x: Any, y: Any, unknown: float) -> Any:
     """x - y, rounded once and exactly for exact ends; `unknown` where both are the same infinity."""
     if _exactly(x) and _exactly(y):
-        return np.subtract(np.asarray(x, dtype=object), np.asarray(y, dtype=object))
+        difference = np.subtract(np.asarray(x, dtype=object), np.asarray(y, dtype=object))
+        return np.asarray(difference, dtype=object)
     if _exactly(x) or _exactly(y):
         x, y = np.asarray(x, dtype=object), np.asarray(y, dtype=object)
         difference = np.vectorize(_mixed_difference, otypes=[float])(x, y)

@@ -2,8 +2,9 @@
 
 Bounds are those of Higham, Accuracy and Stability of Numerical Algorithms (2nd ed.), section 3.1: a value
 made by at most n roundings carries a factor 1 + theta with |theta| <= gamma_n = n u / (1 - n u), whatever the
-order of summation and whether or not multiplications and additions are fused. Underflow adds at most SMALLEST
-for each operation, flushed to zero or not.
+order of summation and whether or not multiplications and additions are fused (a product of matrices being
+sums of products, as in every BLAS, and not Strassen's). Underflow adds at most SMALLEST for each operation,
+flushed to zero or not.
 """
 
 from __future__ import annotations

@@ -80,11 +80,12 @@ def _normalised(kind: Kind) -> str | Fraction:
         if kind not in DUALS:
             raise NotAValueError(f"no norm {kind!r}: one of {', '.join(DUALS)}, or a number p >= 1")
         return kind
-    if not kind >= 1:
+    p = kind if isinstance(kind, Fraction) else float(kind)
+    if not p >= 1:
         raise NotAValueError(f"an entrywise p-norm needs p >= 1, not {kind!r}")
-    if kind == math.inf:
+    if p == math.inf:
         return "max"
-    return NAMED.get(Fraction(kind), Fraction(kind))
+    return NAMED.get(Fraction(p), Fraction(p))
 
 
 def _title(name: str | Fraction) -> str:
@@ -191,7 +192,7 @@ def _spectral(a: Operand) -> Ends:
     A, radius = _wide(a)
     U, s, Vt = _factors(A)
     spread = _spread(U, Vt)
-    up = _up(above(s[..., 0] * spread, 1) + _residual(A, U, s, Vt))
+    up = _up(above(np.max(s, axis=-1) * spread, 1) + _residual(A, U, s, Vt))
     low = _along(A, U[..., :, :1])
     return _down(low - radius), _up(up + radius)
 
@@ -217,11 +218,12 @@ def _wide(a: Operand) -> tuple[np.ndarray, Any]:
 
 
 def _factors(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Float factors U (..., k, r), s >= 0 (..., r) and V^T (..., r, d), of which nothing else is trusted."""
     try:
         U, s, Vt = np.linalg.svd(A, full_matrices=False)
     except np.linalg.LinAlgError as error:
         raise CertificateError(f"no approximate singular values: {error}") from error
-    return U, s, Vt
+    return U, np.abs(s), Vt
 
 
 def _residual(A: np.ndarray, U: np.ndarray, s: np.ndarray, Vt: np.ndarray) -> Any:

@@ -10,9 +10,11 @@ import numpy as np
 
 from verify.certify._operands import operand
 from verify.errors import CertificateError, NotAValueError
-from verify.interval import Interval
+from verify.interval import Interval, _float_down, _float_up
 
 DENOMINATORS = (1_000, 1_000_000)  # tried when the solver's numbers are rounded to fractions
+LONGEST = 4096  # bits of a numerator or denominator that is kept: Python prints no more than 4300 digits
+BECAUSE = "feasible primal and dual points in exact arithmetic"
 TOLERANCES = (1e-9, 1e-7, 1e-5)  # tried when the active constraints are guessed
 
 
@@ -32,18 +34,23 @@ def linear_program(cost: Any, A: Any, b: Any, x: Any, y: Any) -> Interval:
     y: (m,) the solver's approximate point and multipliers (y >= 0), of which nothing is trusted. Both are
     repaired into points feasible in exact arithmetic: rounded to small denominators, solved for from the
     constraints that look active, or as they are. By weak duality (max b.y subject to A^T y <= cost, y >= 0)
-    the optimum is between the two values: grade `exact` where they coincide, else `rigorous`.
+    the optimum is between the two values: grade `exact` where they coincide, else `rigorous` (as where they
+    are fractions of more than a thousand digits, which are rounded outward to floats).
     """
     c, matrix, bound = (_exact_array(value) for value in (cost, A, b))
     n, m = np.size(c), np.size(bound)
-    if np.shape(matrix) != (m, n) or np.shape(x) != (n,) or np.shape(y) != (m,):
+    if 0 in (m, n) or np.shape(matrix) != (m, n) or np.shape(x) != (n,) or np.shape(y) != (m,):
         shapes = ", ".join(str(np.shape(value)) for value in (cost, A, b, x, y))
         raise NotAValueError(f"cost (n,), A (m, n), b (m,), x (n,), y (m,) are needed, not {shapes}")
     upper = _best_value(_program(c, matrix, bound), x, "primal")
     lower = -_best_value(_program(-bound, -matrix.T, -c), y, "dual")
-    if lower == upper:
-        return Interval(upper, upper, "exact", "primal and dual points of one value in exact arithmetic")
-    return Interval(lower, upper, "rigorous", "primal and dual points in exact arithmetic")
+    if max(_bits(lower), _bits(upper)) > LONGEST:
+        return Interval(_float_down(lower), _float_up(upper), "rigorous", BECAUSE)
+    return Interval(lower, upper, "exact" if lower == upper else "rigorous", BECAUSE)
+
+
+def _bits(number: Fraction) -> int:
+    return max(number.numerator.bit_length(), number.denominator.bit_length())
 
 
 def _exact_array(value: Any) -> np.ndarray:

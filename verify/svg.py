@@ -1,0 +1,239 @@
+"""SVG files as matplotlib writes them: compared as pictures, and made fit to stand inside a page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from xml.etree import ElementTree as ET
+
+import numpy as np
+
+PIXEL = 0.75  # a pixel in the unit of the files, the point
+_STEP = 4.0  # points of a curve are compared at least this densely
+_HREF = "{http://www.w3.org/1999/xlink}href"
+_NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_CALL = re.compile(r"(\w+)\(([^)]*)\)")
+_URL = re.compile(r"url\(#([^)]+)\)")
+_TAGS = {
+    "circle", "clipPath", "defs", "desc", "ellipse", "g", "image", "line", "linearGradient", "mask", "path",
+    "pattern", "polygon", "polyline", "rect", "stop", "svg", "symbol", "text", "title", "tspan", "use",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One thing that is drawn. what: all but geometry (style, text); lines: polylines (k, 2) in points."""
+
+    what: tuple[str, ...]
+    lines: list[np.ndarray]
+
+
+def same_picture(old: str, new: str, pixel: float = PIXEL) -> bool:
+    """Whether two drawings show the same marks in the same order, none of them a pixel or more apart.
+
+    Curves are compared as curves, so that the same one drawn through other points is the same.
+    """
+    try:
+        first, second = ET.fromstring(old, _parser()), ET.fromstring(new, _parser())
+    except ET.ParseError:
+        return False
+    if first.get("viewBox") != second.get("viewBox"):
+        return False
+    pairs = zip_longest(_marks_of(first), _marks_of(second))
+    return all(a and b and a.what == b.what and _near(a.lines, b.lines, pixel) for a, b in pairs)
+
+
+def for_page(drawing: str, prefix: str, label: str) -> str:
+    """The drawing as an element of an HTML page: ids prefixed, nothing in it that runs, loads or styles the page.
+
+    label: what a screen reader says. Raises ValueError if it is no XML.
+    """
+    try:
+        root = ET.fromstring(drawing)
+    except ET.ParseError as error:
+        raise ValueError(f"no SVG: {error}") from error
+    _sanitize(root, prefix)
+    width, height = (root.attrib.pop(name, "") for name in ("width", "height"))
+    root.attrib |= {"role": "img", "aria-label": label}
+    # in a file this is a style sheet, which in a page would reach beyond the drawing
+    root.set("style", f"stroke-linejoin:round;stroke-linecap:butt;width:{width};aspect-ratio:auto")
+    if not height:
+        del root.attrib["style"]
+    return ET.tostring(root, encoding="unicode")
+
+
+# --- a drawing as a list of marks -------------------------------------------------------------------------
+
+
+def _parser() -> ET.XMLParser:
+    """Comments are kept: before each text drawn as outlines matplotlib notes the text in one."""
+    return ET.XMLParser(target=ET.TreeBuilder(insert_comments=True))
+
+
+def _marks_of(root: ET.Element) -> Iterator[Mark]:
+    known = {element.get("id", ""): element for element in root.iter()}
+    yield from _marks(root, np.eye(3), (), known)
+
+
+def _marks(
+    element: ET.Element, frame: np.ndarray, styles: tuple[str, ...], known: Mapping[str, ET.Element]
+) -> Iterator[Mark]:
+    """The marks of an element and below, in the order of painting."""
+    tag = _local(element)
+    if tag in ("defs", "metadata", "style"):
+        return
+    frame = frame @ _matrix(element)
+    styles = (*styles, _style(element, known))
+    if tag == "path":
+        yield Mark((*styles, "path"), [_moved(line, frame) for line in _polylines(element.get("d", ""))])
+    elif tag == "image":
+        yield Mark((*styles, element.get(_HREF, "")), [_moved(_box(element), frame)])
+    elif tag == "use":
+        target = known.get(element.get(_HREF, "#")[1:])
+        if target is not None and _local(target) != "use":
+            yield from _marks(target, frame, styles, known)
+    text = None
+    for child in element:
+        if child.tag is ET.Comment:
+            text = (child.text or "").strip()
+        elif text is not None:
+            yield _text(child, text, frame, styles)
+            text = None
+        else:
+            yield from _marks(child, frame, styles, known)
+
+
+def _text(element: ET.Element, text: str, frame: np.ndarray, styles: tuple[str, ...]) -> Mark:
+    """A text that is drawn as outlines: what it says, in which fonts and size, and where it starts."""
+    frame = frame @ _matrix(element)
+    fonts = {(use.get(_HREF) or "").rpartition("-")[0] for use in element.iter() if _local(use) == "use"}
+    turn = " ".join(f"{x:.4g}" for x in frame[:2, :2].flat)
+    return Mark((*styles, element.get("style", ""), *sorted(fonts), turn, text), [frame[:2, 2][None, :]])
+
+
+def _style(element: ET.Element, known: Mapping[str, ET.Element]) -> str:
+    """Style as text; a reference to a clip path or pattern by what that is, as its id is a digest."""
+    style = f"{element.get('style', '')};{element.get('fill', '')};{element.get('opacity', '')}"
+    for name in _URL.findall(style):
+        target = known.get(name)
+        parts = [child.get("style", "") + child.get("d", "") for child in target] if target is not None else []
+        style = style.replace(name, " ".join(parts))
+    return style + (";clipped" if element.get("clip-path") else "")
+
+
+def _matrix(element: ET.Element) -> np.ndarray:
+    """The (3, 3) matrix of an element's `transform`, and of a use's `x` and `y`."""
+    result = np.eye(3)
+    for name, text in _CALL.findall(element.get("transform", "")):
+        numbers = [float(number) for number in _NUMBER.findall(text)]
+        step = np.eye(3)
+        if name == "translate":
+            step[:2, 2] = (*numbers, 0.0)[:2]
+        elif name == "scale":
+            step[0, 0], step[1, 1] = numbers[0], numbers[-1]
+        elif name == "rotate":
+            turn = np.deg2rad(numbers[0])
+            step[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+        elif name == "matrix":
+            step[:2] = np.array(numbers).reshape(3, 2).T
+        result = result @ step
+    if _local(element) == "use":
+        shift = np.eye(3)
+        shift[:2, 2] = float(element.get("x", 0)), float(element.get("y", 0))
+        result = result @ shift
+    return result
+
+
+def _polylines(data: str) -> list[np.ndarray]:
+    """The subpaths of path data; curves by their control points. matplotlib writes M, L, Q, C and z only."""
+    lines = []
+    for part in data.split("M")[1:]:
+        points = np.array([float(number) for number in _NUMBER.findall(part)]).reshape(-1, 2)
+        lines.append(np.vstack([points, points[:1]]) if part.rstrip().endswith(("z", "Z")) else points)
+    return lines
+
+
+def _box(element: ET.Element) -> np.ndarray:
+    x, y, width, height = (float(element.get(name, 0)) for name in ("x", "y", "width", "height"))
+    return np.array([[x, y], [x + width, y + height]])
+
+
+def _moved(line: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    return line @ frame[:2, :2].T + frame[:2, 2]
+
+
+# --- how far apart --------------------------------------------------------------------------------------
+
+
+def _near(a: list[np.ndarray], b: list[np.ndarray], pixel: float) -> bool:
+    """Whether every point of each lies less than a pixel from the other."""
+    if len(a) == len(b) and all(
+        x.shape == y.shape and np.all(np.hypot(*(x - y).T) < pixel) for x, y in zip(a, b, strict=True)
+    ):
+        return True
+    if not a or not b:
+        return a == b
+    return _covered(a, b, pixel) and _covered(b, a, pixel)
+
+
+def _covered(lines: list[np.ndarray], by: list[np.ndarray], pixel: float) -> bool:
+    starts = np.vstack([line[:-1] if len(line) > 1 else line for line in by])
+    ends = np.vstack([line[1:] if len(line) > 1 else line for line in by])
+    return all(
+        np.all(_distances(chunk, starts, ends) < pixel)
+        for line in lines
+        for chunk in np.array_split(_dense(line), 1 + len(line) // 200)
+    )
+
+
+def _distances(points: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """(n,) distances of points (n, 2) from the nearest of the segments (m, 2) to (m, 2)."""
+    along = ends - starts
+    length = np.maximum(np.sum(along**2, axis=1), 1e-300)
+    offset = points[:, None] - starts
+    t = np.clip(np.sum(offset * along, axis=2) / length, 0, 1)
+    away = offset - t[..., None] * along
+    return np.asarray(np.min(np.hypot(away[..., 0], away[..., 1]), axis=1))
+
+
+def _dense(line: np.ndarray) -> np.ndarray:
+    """The polyline's points with others between those that are far apart."""
+    if len(line) < 2:
+        return line
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+    wanted = np.union1d(along, np.arange(0.0, along[-1], _STEP))
+    return np.column_stack([np.interp(wanted, along, line[:, axis]) for axis in (0, 1)])
+
+
+# --- inside a page ----------------------------------------------------------------------------------------
+
+
+def _sanitize(element: ET.Element, prefix: str) -> None:
+    """Plain names, prefixed ids, and only what draws."""
+    element.tag = _local(element)
+    element.text, element.tail = (None, None) if element.tag not in ("text", "tspan", "title", "desc") else (
+        element.text, None,
+    )  # fmt: skip
+    for child in list(element):
+        if _local(child) in _TAGS:
+            _sanitize(child, prefix)
+        else:
+            element.remove(child)
+    for name, value in list(element.attrib.items()):
+        del element.attrib[name]
+        plain = name.rpartition("}")[2]
+        if plain == "id":
+            value = prefix + value
+        elif plain == "href":
+            if not value.startswith(("#", "data:image/png")):
+                continue
+            value = re.sub("^#", f"#{prefix}", value)
+        elif plain.lower().startswith("on"):
+            continue
+        element.set(plain, _URL.sub(rf"url(#{prefix}\1)", value))
+
+
+def _local(element: ET.Element) -> str:
+    return str(element.tag).rpartition("}")[2]
