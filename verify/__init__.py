@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verify import certify, statistics, train
+    from verify import certify, plot, statistics, train
     from verify.claim import Claim
     from verify.errors import CertificateError, NotAValueError, SetupError
     from verify.evaluation import evaluate
@@ -30,11 +30,11 @@ _HOME = {
     "less": "relation", "evaluate": "evaluation", "Evidence": "evidence", "load": "suite", "Suite": "suite",
     "CertificateError": "errors", "NotAValueError": "errors", "SetupError": "errors",
 }  # fmt: skip
-_ROOMS = ("certify", "statistics", "train")
+_ROOMS = ("certify", "plot", "statistics", "train")
 
 __all__ = [
     "CertificateError", "Claim", "Evidence", "Interval", "NotAValueError", "Record", "SetupError", "Suite", "at_most",
-    "certify", "equal", "evaluate", "exact", "hull", "less", "load", "rounded", "rounding", "stack", "stated", "statistics",
+    "certify", "equal", "evaluate", "exact", "hull", "less", "load", "plot", "rounded", "rounding", "stack", "stated", "statistics",
     "train",
 ]  # fmt: skip
 

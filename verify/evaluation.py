@@ -86,7 +86,7 @@ class _Evaluation:
         for name in self.claim.checks:
             self.report(f"check {name}")
             self.data["checks"].append(self.check(name))
-        self.keep(self.worlds, None)
+        self.keep(self.worlds, None, self.claim.checks)
         for control in self.claim.controls.values():
             self.report(f"control {control.name}")
             self.data["controls"].append(self.altered(control))
@@ -114,7 +114,7 @@ class _Evaluation:
             own = self.own[alteration.check, repr(case)]
             found.append((case, compared(world, check_key(alteration.check)).resolved(own.within)))
             worlds.append(world)
-        self.keep(worlds, alteration.name)
+        self.keep(worlds, alteration.name, [alteration.check])
         # rejected means rejected in every case: the case that passes most easily decides
         order = (HOLDS, UNDECIDED, FAILS)
         case, comparison = min(found, key=lambda pair: order.index(pair[1].outcome))
@@ -124,15 +124,19 @@ class _Evaluation:
         record["outcomes"] = [{"case": plain(c), "outcome": k.outcome} for c, k in found]
         return record
 
-    def keep(self, worlds: list[World], control: str | None) -> None:
-        """Keeps what was computed, references first, instances last, until there is no room."""
+    def keep(self, worlds: list[World], control: str | None, checks: list[str]) -> None:
+        """Keeps what was compared and what was computed, instances last, until there is no room."""
         for world in worlds:
-            values: dict[str, str] = {}
+            names = [check_key(name) for name in checks]
             for role in (REFERENCE, MEASUREMENT, RUN, INSTANCE):
-                for name in world.claim.named(role):
-                    if world.is_computed(name):
-                        kept = self.keeper.keep(name, world.key(name), world.value(name))
-                        values |= {name: kept} if kept else {}
+                names += [name for name in world.claim.named(role) if world.is_computed(name)]
+            values: dict[str, str] = {}
+            for name in names:
+                value = world.value(name)
+                if isinstance(value, Comparison):
+                    value = Record(measured=value.measured, bound=value.bound, within=value.within, **value.at)
+                kept = self.keeper.keep(name, world.key(name), value)
+                values |= {name: kept} if kept else {}
             self.data["worlds"].append({"control": control, "case": plain(world.case), "values": values})
 
     def power(self) -> dict[str, dict[str, float | None]]:

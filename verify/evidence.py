@@ -59,6 +59,14 @@ class Evidence:
         """The record of one check."""
         return next(check for check in self.data["checks"] if check["name"] == name)
 
+    def curve(self, check: str, control: str | None = None, **case: Any) -> Record:
+        """The two sides of a check in one case, or in a control that must fail it.
+
+        Returns Record(measured, bound, within, and the coordinates of the entries), thinned as in `of`.
+        """
+        found: Record = self.of(f"check[{check}]", control, **case)
+        return found
+
     def has(self, name: str, control: str | None = None, **case: Any) -> bool:
         """Whether a quantity was kept (see `of`)."""
         return self._tree(name, control, case) is not None
@@ -213,15 +221,15 @@ def describe_comparison(name: str, comparison: Comparison, case: Mapping[str, An
 
 
 def tightness(comparison: Comparison) -> float | None:
-    """The largest measured / bound over all entries of an inequality between positive sides."""
+    """The largest measured / bound over the entries of an inequality whose bound is positive."""
     if comparison.relation == "=":
         return None
     measured = np.broadcast_to(np.asarray(comparison.measured.middle, dtype=float), comparison.shape)
     bound = np.broadcast_to(np.asarray(comparison.bound.middle, dtype=float), comparison.shape)
     usable = np.isfinite(measured) & np.isfinite(bound) & (bound > 0)
-    if not usable.all():
+    if not usable.any():
         return None
-    return plain(float(np.max(measured / bound)))  # type: ignore[no-any-return]
+    return plain(float(np.max(measured[usable] / bound[usable])))  # type: ignore[no-any-return]
 
 
 def _float_end(end: Any) -> Any:

@@ -113,14 +113,15 @@ class Interval:
         products = [_times(x, y) for x in (a.lower, a.upper) for y in (b.lower, b.upper)]
         low_a, up_a, low_b, up_b = a.lower >= 0, a.upper <= 0, b.lower >= 0, b.upper <= 0
         zero = (low_a & up_a) | (low_b & up_b)
-        not_negative, not_positive = zero | (low_a & low_b) | (up_a & up_b), zero | (low_a & up_b) | (up_a & low_b)
+        not_negative = zero | (low_a & low_b) | (up_a & up_b)
+        not_positive = zero | (low_a & up_b) | (up_a & low_b)
         return _outward(a, b, _least(products), _greatest(products), not_negative, not_positive)
 
     def __truediv__(self, other: Any) -> Interval:
-        return self * _interval(other).reciprocal()
+        return _quotient(self, _interval(other))
 
     def __rtruediv__(self, other: Any) -> Interval:
-        return _interval(other) * self.reciprocal()
+        return _quotient(_interval(other), self)
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -218,7 +219,8 @@ class Interval:
 
     def gap(self) -> Interval:
         """The largest width as a value: what a resolution is when a certificate leaves a gap."""
-        return Interval(np.max(self.width), np.max(self.width), self.grade, f"certified gap ({self.because})")
+        width, reasons = np.max(self.width), self.because.replace("; ", ", ")
+        return Interval(width, width, self.grade, f"certified gap ({reasons})")
 
 
 # --- constructors ---------------------------------------------------------------------------------------
@@ -240,13 +242,18 @@ def rounded(value: Any, terms: int, magnitude: Any) -> Interval:
     The width is the standard bound N u / (1 - N u) * magnitude with u = 2^-53 (Higham, Accuracy and
     Stability of Numerical Algorithms, section 3.1). Grade numerical: it says nothing of what went before.
     """
+    value, error = np.asarray(_end(value), dtype=float), rounding(terms, magnitude)
+    low, up = _scalar(_down(value - error.upper)), _scalar(_up(value + error.upper))
+    return Interval(low, up, "numerical", error.because)
+
+
+def rounding(terms: int, magnitude: Any) -> Interval:
+    """The bound N u / (1 - N u) * magnitude of `rounded` as a value, for resolutions."""
     if not 0 < terms * UNIT_ROUNDOFF < 0.5:
         raise NotAValueError(f"terms must be positive and below 2^52, not {terms}")
-    value, magnitude = (np.asarray(_end(x), dtype=float) for x in (value, magnitude))
-    error = _up(_up(terms * UNIT_ROUNDOFF / (1 - terms * UNIT_ROUNDOFF) * np.abs(magnitude)))
-    because = f"rounding of {terms} operations in float64"
-    low, up = _scalar(_down(value - error)), _scalar(_up(value + error))
-    return Interval(low, up, "numerical", because)
+    size = np.abs(np.asarray(_end(magnitude), dtype=float))
+    error = _scalar(_up(_up(terms * UNIT_ROUNDOFF / (1 - terms * UNIT_ROUNDOFF) * size)))
+    return Interval(error, error, "numerical", f"rounding of {terms} operations in float64")
 
 
 def stated(value: float | int | Fraction, why: str) -> Interval:
@@ -310,6 +317,16 @@ def _as_float(value: Interval) -> Interval:
     if not value.is_exact:
         return value
     return Interval(_float_down(value.lower), _float_up(value.upper), value.grade, value.because)
+
+
+def _quotient(a: Interval, b: Interval) -> Interval:
+    """a / b; unbounded where b touches 0, even for 0 / 0."""
+    result, touches = a * b.reciprocal(), (b.lower <= 0) & (b.upper >= 0)
+    if not np.any(touches):
+        return result
+    low, up = _float_down(result.lower), _float_up(result.upper)
+    low, up = _scalar(np.where(touches, -np.inf, low)), _scalar(np.where(touches, np.inf, up))
+    return Interval(low, up, result.grade, result.because)
 
 
 def _outward(

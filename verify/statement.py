@@ -95,7 +95,8 @@ def _pieces(text: str) -> Iterator[str]:
         if code is not None:
             yield f"<code>{escape(code)}</code>"
         else:
-            yield to_mathml(block or formula, display=block is not None)
+            formula = to_mathml(block or formula, display=block is not None)
+            yield f'<span class="display">{formula}</span>' if block is not None else formula
         end = match.end()
     yield _prose(text[end:])
 

@@ -12,14 +12,17 @@ import numpy as np
 
 PIXEL = 0.75  # a pixel in the unit of the files, the point
 _STEP = 4.0  # points of a curve are compared at least this densely
+_SLACK = 0.02  # how far a point that is left out may lie from the curve that is drawn
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_DECIMAL = re.compile(r"-?\d+\.\d+")
 _CALL = re.compile(r"(\w+)\(([^)]*)\)")
 _URL = re.compile(r"url\(#([^)]+)\)")
 _TAGS = {
     "circle", "clipPath", "defs", "desc", "ellipse", "g", "image", "line", "linearGradient", "mask", "path",
     "pattern", "polygon", "polyline", "rect", "stop", "svg", "symbol", "text", "title", "tspan", "use",
 }  # fmt: skip
+_WORDS = ("text", "tspan", "title", "desc")
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,13 @@ def same_picture(old: str, new: str, pixel: float = PIXEL) -> bool:
     return all(a and b and a.what == b.what and _near(a.lines, b.lines, pixel) for a, b in pairs)
 
 
+def slim(drawing: str) -> str:
+    """The drawing with coordinates to 1/100 of a point, less those that are on the way to the next anyhow."""
+    return re.sub(r'(?<= d=")[^"]*', lambda match: _slim(match.group()), drawing)
+
+
 def for_page(drawing: str, prefix: str, label: str) -> str:
-    """The drawing as an element of an HTML page: ids prefixed, nothing in it that runs, loads or styles the page.
+    """The drawing as an element of a page: ids prefixed, nothing in it that runs, loads or styles the page.
 
     label: what a screen reader says. Raises ValueError if it is no XML.
     """
@@ -54,13 +62,13 @@ def for_page(drawing: str, prefix: str, label: str) -> str:
         root = ET.fromstring(drawing)
     except ET.ParseError as error:
         raise ValueError(f"no SVG: {error}") from error
+    width = root.get("width", "100%")
     _sanitize(root, prefix)
-    width, height = (root.attrib.pop(name, "") for name in ("width", "height"))
-    root.attrib |= {"role": "img", "aria-label": label}
-    # in a file this is a style sheet, which in a page would reach beyond the drawing
-    root.set("style", f"stroke-linejoin:round;stroke-linecap:butt;width:{width};aspect-ratio:auto")
-    if not height:
-        del root.attrib["style"]
+    for name in ("width", "height"):
+        root.attrib.pop(name, None)
+    # joins and caps stand in a style sheet, which in a page would reach beyond the drawing
+    style = f"width:{width};max-width:100%;height:auto;stroke-linejoin:round;stroke-linecap:butt"
+    root.attrib |= {"role": "img", "aria-label": label, "style": style}
     return ET.tostring(root, encoding="unicode")
 
 
@@ -96,7 +104,7 @@ def _marks(
             yield from _marks(target, frame, styles, known)
     text = None
     for child in element:
-        if child.tag is ET.Comment:
+        if callable(child.tag):  # a comment
             text = (child.text or "").strip()
         elif text is not None:
             yield _text(child, text, frame, styles)
@@ -118,7 +126,9 @@ def _style(element: ET.Element, known: Mapping[str, ET.Element]) -> str:
     style = f"{element.get('style', '')};{element.get('fill', '')};{element.get('opacity', '')}"
     for name in _URL.findall(style):
         target = known.get(name)
-        parts = [child.get("style", "") + child.get("d", "") for child in target] if target is not None else []
+        parts = (
+            [child.get("style", "") + child.get("d", "") for child in target] if target is not None else []
+        )
         style = style.replace(name, " ".join(parts))
     return style + (";clipped" if element.get("clip-path") else "")
 
@@ -161,7 +171,7 @@ def _box(element: ET.Element) -> np.ndarray:
 
 
 def _moved(line: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    return line @ frame[:2, :2].T + frame[:2, 2]
+    return np.asarray(line @ frame[:2, :2].T + frame[:2, 2])
 
 
 # --- how far apart --------------------------------------------------------------------------------------
@@ -207,15 +217,50 @@ def _dense(line: np.ndarray) -> np.ndarray:
     return np.column_stack([np.interp(wanted, along, line[:, axis]) for axis in (0, 1)])
 
 
+# --- fewer points -----------------------------------------------------------------------------------------
+
+
+def _slim(data: str) -> str:
+    if "C" in data or "Q" in data:
+        return _DECIMAL.sub(_rounded, data)
+    lines = []
+    for line in _polylines(data):
+        is_closed = len(line) > 1 and bool(np.all(line[0] == line[-1]))
+        kept = _kept(line) if len(line) > 20 else line
+        ends = "\nL ".join(f"{x:.2f} {y:.2f}" for x, y in (kept[:-1] if is_closed else kept))
+        lines.append("M " + _DECIMAL.sub(_rounded, ends) + ("\nz" if is_closed else ""))
+    return "\n".join(lines) + "\n"
+
+
+def _kept(line: np.ndarray) -> np.ndarray:
+    """The points that a polyline needs (Douglas and Peucker): no other is farther off than _SLACK."""
+    kept = np.zeros(len(line), dtype=bool)
+    kept[[0, -1]] = True
+    spans = [(0, len(line) - 1)]
+    while spans:
+        first, last = spans.pop()
+        if last - first > 1:
+            away = _distances(line[first + 1 : last], line[None, first], line[None, last])
+            if away.max() > _SLACK:
+                middle = first + 1 + int(away.argmax())
+                kept[middle] = True
+                spans += [(first, middle), (middle, last)]
+    return np.asarray(line[kept])
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number.group()):.2f}".rstrip("0").rstrip(".")
+
+
 # --- inside a page ----------------------------------------------------------------------------------------
 
 
 def _sanitize(element: ET.Element, prefix: str) -> None:
     """Plain names, prefixed ids, and only what draws."""
     element.tag = _local(element)
-    element.text, element.tail = (None, None) if element.tag not in ("text", "tspan", "title", "desc") else (
-        element.text, None,
-    )  # fmt: skip
+    if element.tag not in _WORDS:
+        element.text = None
+    element.tail = None
     for child in list(element):
         if _local(child) in _TAGS:
             _sanitize(child, prefix)

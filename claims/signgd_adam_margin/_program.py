@@ -8,6 +8,7 @@ import numpy as np
 CLARABEL = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11, "direct_solve_method": "qdldl"}
 HIGHS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10, "output_flag": False}
 ADDED_PER_ROUND, KEPT_FROM_FROBENIUS, ROUNDS = 200, 300, 60
+SUPPORT = 1.001  # pairs within this factor of the smallest margin start a constrained program
 SMALLEST_SIZE = 1e-6  # below, the solvers' own scaling gives up
 
 
@@ -20,14 +21,28 @@ def max_margin(features, labels, norm):
     k = int(labels.max()) + 1
     means = np.stack([features[labels == c].mean(axis=0) for c in range(k)])
     pairs = _worst_pairs(pair_margins(features @ means.T, labels), labels)
-    W, weights = _generate(features, labels, "frobenius", pairs)
+    W, weights, _ = _generate(features, labels, "frobenius", pairs)
     margins = pair_margins(features @ W.T, labels).ravel()
     size = max(margins.min() / np.abs(features).max(), SMALLEST_SIZE)
     if norm == "frobenius" and size > 0.01:
         return W, weights
     lowest = np.argsort(margins)[:KEPT_FROM_FROBENIUS]
     near = lowest[margins[lowest] <= margins[lowest[0]] + 0.3 * abs(margins[lowest[0]])]
-    return _generate(features, labels, norm, np.union1d(near, pairs), size)
+    W, weights, _ = _generate(features, labels, norm, np.union1d(near, pairs), size)
+    return W, weights
+
+
+def constrained_max_margin(features, labels, norm, other, level, known):
+    """`max_margin` over the W that also keep a margin of at least level * ||W|| in another norm.
+
+    known: classifiers (j, k, d) whose support is a good start, the one of largest margin in `norm` first.
+    Returns W (k, d), the multipliers of the pairs, (n, k) >= 0, and that of the ball ||W|| <= 1, (k, d): a
+    multiple of a subgradient of `norm` at W.
+    """
+    margins = [pair_margins(features @ W.T, labels).ravel() for W in known]
+    pairs = np.unique(np.concatenate([np.flatnonzero(x <= SUPPORT * x.min()) for x in margins]))
+    size = max(margins[0].min() / np.abs(features).max(), SMALLEST_SIZE)
+    return _generate(features, labels, norm, pairs, size, (other, level))
 
 
 def pair_margins(logits, labels):
@@ -49,15 +64,15 @@ def _worst_pairs(margins, labels):
     return np.array(pairs)
 
 
-def _generate(features, labels, norm, pairs, size=1.0):
+def _generate(features, labels, norm, pairs, size=1.0, floor=None):
     """Solves on some pairs (flat indices into (n, k)) and adds the most violated until none is.
 
     size: a guess of the optimal margin relative to the features; dividing by it keeps the solver's relative
-    accuracy on data that are separable by a hair.
+    accuracy on data that are separable by a hair. floor: (other norm, least margin in it), or None.
     """
     k = int(labels.max()) + 1
     for _ in range(ROUNDS):
-        W, multipliers, g = _solve(features, labels, k, norm, pairs, size)
+        W, multipliers, of_ball, g = _solve(features, labels, k, norm, pairs, size, floor)
         margins = pair_margins(features @ W.T, labels).ravel()
         violated = np.setdiff1d(np.flatnonzero(margins < g - 1e-9 * abs(g)), pairs)
         if len(violated) == 0:
@@ -65,11 +80,14 @@ def _generate(features, labels, norm, pairs, size=1.0):
         pairs = np.concatenate([pairs, violated[np.argsort(margins[violated])[:ADDED_PER_ROUND]]])
     weights = np.zeros(len(labels) * k)
     weights[pairs] = np.maximum(multipliers, 0)
-    return W, weights.reshape(len(labels), k)
+    return W, weights.reshape(len(labels), k), of_ball
 
 
-def _solve(features, labels, k, norm, pairs, size):
-    """The program on some pairs, with the columns of the features brought to one size: W = V * ratio."""
+def _solve(features, labels, k, norm, pairs, size, floor):
+    """The program on some pairs, with the columns of the features brought to one size: W = V * ratio.
+
+    A floor measures W itself and puts the ball around a copy of it, whose multiplier is the one returned.
+    """
     import cvxpy as cp
 
     scale = np.abs(features).max(axis=0)
@@ -80,13 +98,20 @@ def _solve(features, labels, k, norm, pairs, size):
     V, g = cp.Variable((k, features.shape[1])), cp.Variable()
     logits = (features[used] / scale / size) @ V.T
     margin = logits[position, labels[rows]] - logits[position, classes] >= g
-    ball = _norm(cp, cp.multiply(V, np.broadcast_to(ratio, V.shape)), norm) <= 1
-    _run_solver(cp, cp.Problem(cp.Maximize(g), [margin, ball]), norm)
+    unit = scale.max() * size
+    W = copy = cp.multiply(V, np.broadcast_to(ratio, V.shape))
+    constraints = [margin]
+    if floor:
+        copy, (other, level) = cp.Variable(V.shape), floor
+        constraints += [copy == W, _norm(cp, W, other) * (level / unit) <= g]
+    constraints.append(_norm(cp, copy, norm) <= 1)
+    _run_solver(cp, cp.Problem(cp.Maximize(g), constraints), {norm, *(floor or ())[:1]})
     if V.value is None and size != 1.0:
-        return _solve(features, labels, k, norm, pairs, 1.0)
+        return _solve(features, labels, k, norm, pairs, 1.0, floor)
     if V.value is None:
         raise ValueError(f"the solver found no point of the {norm}-norm margin program at all")
-    return V.value * ratio, margin.dual_value, float(g.value) * scale.max() * size
+    of_ball = constraints[1].dual_value * unit if floor else None
+    return V.value * ratio, margin.dual_value, of_ball, float(g.value) * unit
 
 
 def _norm(cp, V, norm):
@@ -101,13 +126,13 @@ def _norm(cp, V, norm):
     }[norm]()
 
 
-def _run_solver(cp, problem, norm):
+def _run_solver(cp, problem, norms):
     """HiGHS for linear programs, Clarabel for cone programs; an inaccurate point is as good as its certificate."""
     linear = {"solver": cp.HIGHS, **HIGHS}
     conic = {"solver": cp.CLARABEL, **CLARABEL}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for options in (linear if norm in ("max", "sum") else conic, {"solver": cp.CLARABEL}):
+        for options in (linear if norms <= {"max", "sum"} else conic, {"solver": cp.CLARABEL}):
             with contextlib.suppress(cp.error.SolverError):
                 problem.solve(**options)
                 if problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):

@@ -8,7 +8,7 @@ $m \ge -\log(n L / \log 2) \ge X_t$.
 
 import numpy as np
 
-from verify import Interval, Record, rounded
+from verify import Interval, Record, rounded, rounding
 
 
 def recorded(path, features, classes, size):
@@ -26,18 +26,33 @@ def recorded(path, features, classes, size):
     )
 
 
-def first_small(log_loss: Interval, n: int) -> int:
-    r"""$\bar t$: the first step with $L_t \le \log 2 / n$ beyond rounding, or T + 1 if there is none."""
+def told_and_sums(log_loss: Interval, n: int, steps, *summands: Interval):
+    r"""Which of `steps` the bound speaks about, and the running sums from $\bar t$ on at those steps.
+
+    log_loss: (T+1,); steps: increasing integers in 1..T; summands: each (T,).
+    Returns (mask over steps, list of one Interval per summand).
+    """
     small = log_loss.upper <= np.log(np.log(2) / n)
-    return int(np.argmax(small)) if small.any() else len(small)
+    start = int(np.argmax(small)) if small.any() else len(small)
+    told = small[steps] & (steps > start)
+    last = steps[told] - start - 1
+    return told, [each[start:].cumsum()[last] for each in summands]
 
 
-def claimed(log_loss: Interval, n: int, steps):
-    r"""Which of `steps` the bound speaks about: later than $\bar t$, with $L_t \le \log 2 / n$."""
-    small = log_loss.upper <= np.log(np.log(2) / n)
-    return small[steps] & (steps > first_small(log_loss, n))
+def second_order(radius: Interval, rates, curvature=1) -> Interval:
+    r"""$c(\eta)\,\eta^2 = 2 B^2 e^{2 B \eta} \eta^2$; `curvature` 0 drops it."""
+    return curvature * 2 * (radius * radius) * (2 * radius * rates).exp() * (rates * rates)
 
 
-def accumulated(summands: Interval, start: int, steps) -> Interval:
-    """Sums of summands s over start <= s < t, for the given steps t > start."""
-    return summands[start:].cumsum()[steps - start - 1]
+def lengths(rates):
+    """Sum of eta_s over s < t for t = 0..T."""
+    return np.concatenate([[0.0], np.cumsum(rates)])
+
+
+def length_bound(rates, steps, entries) -> tuple[Interval, Interval]:
+    """Sum of eta_s over s < t at `steps` as a value, and the rounding that W_t itself has gathered.
+
+    entries: k d; every update rounds each entry once, and the norm of a matrix of errors is at most their sum.
+    """
+    length = lengths(rates)
+    return rounded(length[steps], len(rates), length[steps]), rounding(len(rates) * entries, length[-1])

@@ -11,7 +11,7 @@ import numpy as np
 
 from verify import Claim, Record, at_most, equal, exact, less, stack, stated, train
 
-from . import _descent, world
+from . import world
 
 claim = Claim(
     "signgd-adam-margin/certified-max-margin-references",
@@ -42,7 +42,7 @@ def solution(data, norm):
 @claim.run
 def path(data, norm, step, steps=20_000, keep=60):
     rates = step * (np.arange(steps) + 1.0) ** -0.5
-    return train.descend(data.features, data.labels, rates, _descent.steepest_descent(norm), keep=keep)
+    return train.descend(data.features, data.labels, rates, train.steepest(norm), keep=keep)
 
 
 @claim.measurement

@@ -12,10 +12,10 @@ X_t = \sum_{s=\bar t}^{t-1} (\gamma\eta_s - c(\eta_s)\,\eta_s^2) \frac{G_s}{L_s}
 
 import numpy as np
 
-from verify import Claim, at_most, certify, less, rounded, rounding, train
+from verify import Claim, at_most, certify, less, plot, train
 
-from . import _descent, world
-from ._trajectory import accumulated, claimed, first_small, recorded
+from . import world
+from ._trajectory import length_bound, lengths, recorded, second_order, told_and_sums
 
 claim = Claim(
     "signgd-adam-margin/nsd-explicit-margin-bound",
@@ -52,13 +52,13 @@ def radius(data, norm):
 
 @claim.run
 def path(data, rates, norm):
-    return train.descend(data.features, data.labels, rates, _descent.steepest_descent(norm))
+    return train.descend(data.features, data.labels, rates, train.steepest(norm))
 
 
 @claim.measurement
 def losses(data, path, rates, norm, classes):
-    length = np.concatenate([[0.0], np.cumsum(rates)])
-    return recorded(path, data.features, classes, world.reach(data.features, norm).upper * length)
+    farthest = world.reach(data.features, norm).upper * lengths(rates)
+    return recorded(path, data.features, classes, farthest)
 
 
 @claim.measurement
@@ -70,11 +70,6 @@ def attained(data, path, norm):
 @claim.measurement
 def size(path, norm):
     return certify.norm(path.iterates, norm)
-
-
-def second_order(radius, rates, curvature):
-    """c(eta) eta^2 at every step."""
-    return curvature * 2 * (radius * radius) * (2 * radius * rates).exp() * rates * rates
 
 
 @claim.assumption
@@ -91,11 +86,10 @@ def decrease(losses, gamma, radius, rates, curvature=1):
 
 @claim.check("margin-gap")
 def margin_gap(attained, size, losses, gamma, radius, rates, path, data, curvature=1):
-    n, steps = len(data.labels), path.steps[1:]
-    told, start = claimed(losses.log_loss, n, steps), first_small(losses.log_loss, n)
-    ratio = losses.ratio[:-1]
-    signal = accumulated(rates * ratio, start, steps[told])
-    drift = accumulated(second_order(radius, rates, curvature) * ratio, start, steps[told])
+    ratio, steps = losses.ratio[:-1], path.steps[1:]
+    told, (signal, drift) = told_and_sums(
+        losses.log_loss, len(data.labels), steps, rates * ratio, second_order(radius, rates, curvature) * ratio
+    )
     length = size[1:][told]
     return at_most(1 - attained[told] / gamma, 1 - signal / length + drift / length / gamma, step=steps[told])
 
@@ -107,14 +101,11 @@ def below(attained, gamma, path):
 
 @claim.check("norm-growth")
 def growth(size, rates, path, classes, dimension):
-    length = np.concatenate([[0.0], np.cumsum(rates)])[path.steps]
-    allowed = rounding(len(rates) * classes * dimension, length[-1])
-    return at_most(size, rounded(length, len(rates), length), within=allowed, step=path.steps)
+    length, gathered = length_bound(rates, path.steps, classes * dimension)
+    return at_most(size, length, within=gathered, step=path.steps)
 
 
-claim.control(
-    "gamma 20% too large", gamma=lambda gamma: 1.2 * gamma, steps=2_000, must_fail="per-step-decrease"
-)
+claim.control("gamma 20% too large", gamma=lambda gamma: 1.2 * gamma, must_fail="per-step-decrease")
 claim.control(
     "second-order term dropped, steps 20 times larger",
     rates=lambda rates: 20 * rates, curvature=0, steps=2_000, must_fail="per-step-decrease",
@@ -134,3 +125,17 @@ claim.control(
     "length measured in the next larger norm",
     size=lambda path, norm: certify.norm(path.iterates, LARGER[norm]), must_fail="norm-growth",
 )  # fmt: skip
+
+
+@claim.figure
+def draw(figure, evidence):
+    names = {"max": "SignGD", "frobenius": "normalised GD", "spectral": "spectral descent"}
+    panels = plot.panel_grid(figure, list(names.values()), columns=3, sharey=True)
+    for panel, case in zip(panels, evidence.cases, strict=True):
+        own = evidence.curve("margin-gap", **case)
+        rival = evidence.curve("margin-gap", control="margin measured in another norm", **case)
+        plot.curve_with_bound(panel, own.step, own.measured, own.bound, label="run")
+        plot.curve_with_bound(panel, rival.step, rival.measured, label="control: another norm", **plot.CONTROL)
+        panel.set(xscale="log", yscale="log", xlabel="step $t$")
+    panels[0].set_ylabel(r"relative gap $1 - m(W_t) / (\gamma \|W_t\|)$")
+    plot.legend(panels[0], bound="explicit bound")

@@ -1,0 +1,269 @@
+"""The command line. Nothing but typer is imported before a command needs it: start-up is what people feel."""
+
+import os
+import sys
+import traceback
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from verify import __version__
+from verify.errors import SetupError, VerifyError
+
+if TYPE_CHECKING:
+    from verify.execute import Task
+    from verify.suite import Suite
+    from verify.terminal import Out
+
+EXPECTED, UNEXPECTED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+LARGEST_SEED = 2**32 - 1
+
+HELP = """Checks theorems of machine-learning theory papers numerically.
+
+A claim builds an instance that satisfies the assumptions, computes what the theorem predicts, runs what it
+speaks about and compares the two as intervals. Then one ingredient is changed so that the theorem no longer
+applies (a control), and the same comparison has to fail.
+
+\b
+Examples:
+  verify list                                what there is, and what is known of it
+  verify run                                 everything; what is current is not evaluated again
+  verify run some-paper 'other-paper/ab*'    a paper, and some claims of another
+  verify run some-paper/claim --fresh 5      on five new random instances
+  verify show some-paper/claim               statement, checks, why each interval is that wide
+  verify figures && verify report            what people look at, from the stored evidence
+"""
+EPILOG = """\b
+Verdicts:
+  verified   every check holds, every control is rejected
+  refuted    a check fails
+  undecided  the intervals are too wide to say
+  vacuous    a control passes, or a check has no control: a green line would mean nothing
+  invalid    an assumption fails, or a certificate does not stand up
+  error      the claim's code raised, or returned no value
+
+\b
+Exit codes:
+  0  every verdict is the one that paper_map.yaml expects (verified unless it says otherwise)
+  1  some verdict is not, or a figure is missing, differs or fails
+  2  usage, map or set-up error
+  130  interrupted; finished evidence is kept
+"""
+
+app = typer.Typer(
+    help=HELP,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: rich would double the time it takes
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Size(StrEnum):
+    """How large the instances are."""
+
+    QUICK = "quick"
+    FULL = "full"
+
+
+Select = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SELECT]...", help="A claim id, a paper's slug or a glob; none: all.", show_default=False),
+]
+Map = Annotated[
+    Path | None,
+    typer.Option("--map", metavar="PATH", help="The paper map; default: the nearest paper_map.yaml.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Strict JSON on stdout, everything else on stderr.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"verify {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    select: Select = None,
+    size: Annotated[Size, typer.Option(help="full takes each claim's larger parameters.")] = Size.QUICK,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=LARGEST_SEED, metavar="N", help="Seed of the instances and runs; default: 0.", show_default=False),
+    ] = None,
+    fresh: Annotated[
+        int, typer.Option(min=0, max=1000, metavar="N", help="N new random seeds instead, printed so that they can be repeated.", show_default=False)
+    ] = 0,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=0, max=4096, metavar="N", help="Worker processes; default: one a core. 0: in this process, for debuggers.", show_default=False),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Evaluate again what is current, too.")] = False,
+    as_json: AsJson = False,
+    map_path: Map = None,
+) -> None:
+    """Evaluate claims and print a table of verdicts.
+
+    Evidence that is current (neither code, data nor versions changed) is taken from results/. A claim whose
+    verdict is not the expected one is explained below the table.
+
+    \b
+    Examples:
+      verify run
+      verify run some-paper --size full --jobs 8
+      verify run some-paper/claim --seed 7 --no-cache
+      verify run --json > verdicts.json
+    """
+    if seed is not None and fresh:
+        raise typer.BadParameter("--fresh draws the seeds itself; leave out --seed", param_hint="'--fresh'")
+    from verify.session import Request, Session
+
+    request = Request(tuple(select or ()), size.value, seed, fresh, jobs, not no_cache, as_json, map_path)
+    raise typer.Exit(Session(suite_of(map_path), request).run())
+
+
+@app.command("list")
+def list_(
+    findings: Annotated[bool, typer.Option("--findings", help="Only what contradicts or sharpens a paper.")] = False,
+    as_json: AsJson = False,
+    map_path: Map = None,
+) -> None:
+    """List papers and claims with the verdict of current evidence, and what is not checkable.
+
+    `stale`: code, data or versions changed since the evaluation; `not run`: there is no evidence yet.
+    """
+    from verify import catalogue, terminal
+
+    papers = catalogue.papers(suite_of(map_path), only_findings=findings)
+    if as_json:
+        _print_json({"schema": 1, "papers": papers})
+    else:
+        terminal.listing(terminal.Out(sys.stdout), papers)
+
+
+@app.command()
+def show(
+    claim_id: Annotated[str, typer.Argument(metavar="ID", help="A claim id (paper/claim), or a paper's slug.")],
+    map_path: Map = None,
+) -> None:
+    """Show all there is on a claim: statement, assumptions, checks, controls, power, evidence.
+
+    Each side of a check is an interval; behind it stands how well it is known and why it is that wide.
+    """
+    from verify import catalogue, terminal
+
+    out = terminal.Out(sys.stdout)
+    suite = suite_of(map_path)
+    if claim_id in suite.map.papers:
+        terminal.listing(out, [paper for paper in catalogue.papers(suite) if paper["slug"] == claim_id])
+    else:
+        terminal.page(out, catalogue.page(suite, claim_id))
+
+
+@app.command()
+def figures(
+    select: Select = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is missing or differs by more than a pixel.")] = False,
+    map_path: Map = None,
+) -> None:
+    """Draw figures/<paper>/<claim>.svg from current evidence (seed 0, quick).
+
+    A file is written only if something visible changed.
+    """
+    from verify.figures import write_figures
+    from verify.store import Store
+
+    suite = suite_of(map_path)
+    drawn = write_figures(suite, Store(suite.root), select or [], check=check, watch=_tell)
+    states = [one.state for one in drawn]
+    typer.echo(", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no claims yet")
+    raise typer.Exit(UNEXPECTED if any(one.is_bad for one in drawn) else EXPECTED)
+
+
+def _tell(drawn: Any) -> None:
+    """A line for what is worth one."""
+    if drawn.state != "unchanged":
+        typer.echo(f"{drawn.state}: {_shown(drawn.path)}" + (f": {drawn.message}" if drawn.message else ""), err=drawn.is_bad)
+
+
+@app.command()
+def report(map_path: Map = None) -> None:
+    """Write report/index.html, self-contained, from the stored evidence and the figures."""
+    from verify.report import write
+
+    typer.echo(f"wrote {_shown(write(suite_of(map_path)))}")
+
+
+def suite_of(path: Path | None) -> "Suite":
+    """The suite of --map, or of the nearest map."""
+    from verify import paper_map
+    from verify.suite import Suite
+
+    if path is None:
+        return Suite(paper_map.read(paper_map.find()))
+    return Suite(paper_map.read(path / paper_map.NAME if path.is_dir() else path))
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be typed here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _print_json(data: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(data, allow_nan=False, indent=1))
+
+
+def main() -> None:
+    """Entry point: whatever goes wrong ends in one paragraph and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without ✓ gets ?
+    sys.exit(_flushed(_code()))
+
+
+def _code() -> int:
+    """Runs the command; its exit code."""
+    try:
+        app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else EXPECTED if end.code is None else UNUSABLE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except VerifyError as error:
+        print(f"verify: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        return EXPECTED
+    except Exception as error:
+        print(_stumbled(error), file=sys.stderr)
+    return UNUSABLE
+
+
+def _stumbled(error: Exception) -> str:
+    """An error of the engine itself: what, and the last places it went through."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    places = [f"  {_shown(Path(f.filename))}:{f.lineno} in {f.name}: {f.line}" for f in frames]
+    return "\n".join([f"verify: an error of verify itself: {type(error).__name__}: {error}", *places])
+
+
+def _flushed(code: int) -> int:
+    """The code, once what was written has arrived; a reader that left (`| head`) is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code

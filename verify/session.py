@@ -1,0 +1,199 @@
+"""One `verify run`: which evaluations, what people see meanwhile, what is said afterwards, the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verify import execute, explain, outcome, paper_map, terminal
+from verify.errors import SetupError
+from verify.execute import Task
+from verify.key import Keys
+from verify.statistics import BUDGET
+from verify.store import Store
+from verify.suite import Suite
+
+EXPECTED, UNEXPECTED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for."""
+
+    select: tuple[str, ...] = ()
+    size: str = "quick"
+    seed: int | None = None
+    fresh: int = 0
+    jobs: int | None = None
+    use_cache: bool = True
+    as_json: bool = False
+    map_path: Path | None = None
+
+    @property
+    def options(self) -> list[str]:
+        """What a command that goes on or reproduces needs besides claim, seed and size."""
+        return ["--map", str(self.map_path)] if self.map_path else []
+
+    def command(self, seed: int) -> str:
+        """The command that takes up this request for one seed."""
+        words = ["verify", "run", *self.select]
+        words += ["--size", self.size] if self.size != "quick" else []
+        words += ["--seed", str(seed)] if self.seed is not None or self.fresh else []
+        words += ["--jobs", str(self.jobs)] if self.jobs is not None else []
+        return shlex.join([*words, *self.options])
+
+
+class Session:
+    """The evaluations of one request, from the first notice to the exit code."""
+
+    def __init__(self, suite: Suite, request: Request) -> None:
+        self.suite, self.request = suite, request
+        ids = paper_map.select(suite.map.ids(), request.select)
+        if not ids:
+            raise SetupError(f"{suite.map.path}: no claims yet; add one under a paper's `claims`")
+        self.seeds = fresh_seeds(request.fresh) or [request.seed or 0]
+        self.tasks = [Task(claim_id, seed, request.size) for seed in self.seeds for claim_id in ids]
+        wanted = cores() if request.jobs is None else request.jobs
+        self.jobs = min(wanted, len(self.tasks))
+        self.notes = terminal.Out(sys.stderr)
+        self.out = self.notes if request.as_json else terminal.Out(sys.stdout)
+        self.entries: dict[Task, dict[str, Any]] = {}
+
+    def run(self) -> int:
+        """Evaluates, tells, and returns the exit code."""
+        began = time.perf_counter()
+        pace = terminal.Pace(earlier_seconds(Store(self.suite.root), self.tasks), self.jobs)
+        self.announce(pace)
+        try:
+            self.evaluate(pace)
+        except KeyboardInterrupt:
+            self.interrupted()
+            return INTERRUPTED
+        entries = [self.entries[task] for task in self.tasks if task in self.entries]
+        self.tell(entries, time.perf_counter() - began)
+        self.refuse_too_many_intervals(entries)
+        return EXPECTED if all(entry["ok"] for entry in entries) else UNEXPECTED
+
+    def announce(self, pace: terminal.Pace) -> None:
+        """What the user should know before a long time passes."""
+        if self.request.fresh:
+            seeds = " ".join(map(str, self.seeds))
+            self.out.line(f"fresh seeds: {seeds}   (again: {self.request.command(self.seeds[0])})")
+        if self.request.size == "full":
+            known = [pace.known[task] for task in self.tasks if task in pace.known]
+            guess = "how long it takes is not known yet"
+            if known:
+                told = "all of them" if len(known) == len(self.tasks) else f"{len(known)} of them"
+                guess = f"earlier {told} took {explain.seconds(sum(known))} of computing"
+            count = explain.count(len(self.tasks), "evaluation")
+            self.notes.line(f"--size full: {count} at the papers' sizes; {guess}; what is current is not repeated")
+
+    def evaluate(self, pace: terminal.Pace) -> None:
+        """Fills `entries` as results arrive."""
+        request = self.request
+        with terminal.progress(self.out, self.tasks, pace) as progress:
+            results = execute.run(
+                self.suite, self.tasks, jobs=self.jobs, use_cache=request.use_cache, watch=progress
+            )
+            for result in results:
+                entry = outcome.entry(self.suite.map, result)
+                self.entries[result.task] = entry
+                progress.add(entry)
+
+    def tell(self, entries: Sequence[dict[str, Any]], seconds: float) -> None:
+        """The table, a paragraph for each claim that is not as expected, the summary; or JSON."""
+        terminal.verdicts(self.out, entries)
+        for entry in entries:
+            if not entry["ok"]:
+                because = self.suite.map.row(entry["id"]).because
+                self.out.line()
+                self.out.paragraph(explain.unexpected(entry, because, self.request.options), "bold red")
+        self.out.line()
+        if len(self.seeds) > 1:
+            self.out.line("\n".join(over_seeds(entries)))
+        good = all(entry["ok"] for entry in entries)
+        self.out.line(summary_line(entries, seconds), terminal.GREEN if good else terminal.RED)
+        if self.request.as_json:
+            print(json.dumps(outcome.document(entries), allow_nan=False, indent=1), flush=True)
+
+    def refuse_too_many_intervals(self, entries: Sequence[dict[str, Any]]) -> None:
+        """SetupError where a seed uses more statistical intervals than keep the whole run trustworthy."""
+        for seed, used in intervals_used(entries).items():
+            if used > BUDGET:
+                raise SetupError(
+                    f"seed {seed} uses {used:,} statistical intervals; a run for one seed has {BUDGET:,}, each wrong "
+                    f"with probability 1e-6. Test fewer entries, or make one statement of several"
+                )
+
+    def interrupted(self) -> None:
+        """How far it came, and how to go on."""
+        done = len(self.entries)
+        left = [seed for seed in self.seeds if any(task not in self.entries for task in self.tasks if task.seed == seed)]
+        self.notes.line(f"\ninterrupted: {done} of {explain.count(len(self.tasks), 'evaluation')} done and kept. To go on:")
+        for seed in left:
+            self.notes.line(f"  {self.request.command(seed)}")
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+def fresh_seeds(count: int) -> list[int]:
+    """Different random seeds, short enough to type."""
+    return secrets.SystemRandom().sample(range(1, 10**6), count)
+
+
+def earlier_seconds(store: Store, tasks: Sequence[Task]) -> dict[Task, float]:
+    """How long each evaluation took last time, where evidence says so."""
+    found = {task: store.latest(task) for task in tasks}
+    return {task: evidence.data["seconds"] for task, evidence in found.items() if evidence is not None}
+
+
+def intervals_used(entries: Sequence[dict[str, Any]]) -> Counter[int]:
+    """Statistical intervals by seed."""
+    used: Counter[int] = Counter()
+    for entry in entries:
+        used[entry["seed"]] += entry["statistical_intervals"]
+    return used
+
+
+def summary_line(entries: Sequence[dict[str, Any]], seconds: float) -> str:
+    """As expected, statistical intervals, stated numbers, seconds."""
+    good = sum(entry["ok"] for entry in entries)
+    what = "claim" if len({entry["seed"] for entry in entries}) < 2 else "evaluation"
+    most = max(intervals_used(entries).values(), default=0)
+    stated = sum(entry["stated"] for entry in entries)
+    rest = "check rests" if stated == 1 else "checks rest"
+    return " · ".join(
+        [
+            f"{good} of {explain.count(len(entries), what)} as expected",
+            f"{most:,} of {BUDGET:,} statistical intervals used",
+            f"{stated} {rest} on stated numbers",
+            explain.seconds(seconds),
+        ]
+    )
+
+
+def over_seeds(entries: Sequence[dict[str, Any]]) -> list[str]:
+    """For every claim how often each verdict came; the seeds of what was not as expected."""
+    lines = []
+    for claim_id in dict.fromkeys(entry["id"] for entry in entries):
+        own = [entry for entry in entries if entry["id"] == claim_id]
+        counts = Counter(entry["verdict"] for entry in own)
+        bad = [str(entry["seed"]) for entry in own if not entry["ok"]]
+        said = ", ".join(f"{verdict} {number}x" for verdict, number in counts.most_common())
+        lines.append(f"{claim_id}: {said}" + (f"; not as expected: seed {', '.join(bad)}" if bad else ""))
+    return lines
