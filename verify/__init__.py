@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from verify.errors import CertificateError, NotAValueError, SetupError
     from verify.evaluation import evaluate
     from verify.evidence import Evidence
-    from verify.interval import Interval, exact, hull, rounded, rounding, stack, stated
+    from verify.interval import Interval, concatenate, exact, hull, rounded, rounding, stack, stated
     from verify.record import Record
     from verify.relation import at_most, equal, less
     from verify.suite import Suite, load
@@ -26,7 +26,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Claim": "claim", "Record": "record", "Interval": "interval", "exact": "interval", "rounded": "interval", "rounding": "interval",
-    "stated": "interval", "hull": "interval", "stack": "interval", "at_most": "relation", "equal": "relation",
+    "stated": "interval", "hull": "interval", "stack": "interval", "concatenate": "interval", "at_most": "relation", "equal": "relation",
     "less": "relation", "evaluate": "evaluation", "Evidence": "evidence", "load": "suite", "Suite": "suite",
     "CertificateError": "errors", "NotAValueError": "errors", "SetupError": "errors",
 }  # fmt: skip
@@ -34,7 +34,7 @@ _ROOMS = ("certify", "plot", "statistics", "train")
 
 __all__ = [
     "CertificateError", "Claim", "Evidence", "Interval", "NotAValueError", "Record", "SetupError", "Suite", "at_most",
-    "certify", "equal", "evaluate", "exact", "hull", "less", "load", "plot", "rounded", "rounding", "stack", "stated", "statistics",
+    "certify", "concatenate", "equal", "evaluate", "exact", "hull", "less", "load", "plot", "rounded", "rounding", "stack", "stated", "statistics",
     "train",
 ]  # fmt: skip
 

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from verify import __version__
-from verify.errors import SetupError, VerifyError
+from verify.errors import VerifyError
 
 if TYPE_CHECKING:
-    from verify.execute import Task
     from verify.suite import Suite
-    from verify.terminal import Out
 
 EXPECTED, UNEXPECTED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 LARGEST_SEED = 2**32 - 1
@@ -28,27 +26,27 @@ applies (a control), and the same comparison has to fail.
 
 \b
 Examples:
-  verify list                                what there is, and what is known of it
-  verify run                                 everything; what is current is not evaluated again
-  verify run some-paper 'other-paper/ab*'    a paper, and some claims of another
-  verify run some-paper/claim --fresh 5      on five new random instances
-  verify show some-paper/claim               statement, checks, why each interval is that wide
-  verify figures && verify report            what people look at, from the stored evidence
+  verify list                       what there is, and what is known of it
+  verify run                        everything that is not current already
+  verify run paper-a 'paper-b/x*'   one paper, and some claims of another
+  verify run paper/claim --fresh 5  on five new random instances
+  verify show paper/claim           statement, checks, where each width comes from
+  verify figures; verify report     the pictures and the page, from evidence
 """
 EPILOG = """\b
 Verdicts:
   verified   every check holds, every control is rejected
   refuted    a check fails
   undecided  the intervals are too wide to say
-  vacuous    a control passes, or a check has no control: a green line would mean nothing
+  vacuous    a control passes, or a check has no control that could fail it
   invalid    an assumption fails, or a certificate does not stand up
   error      the claim's code raised, or returned no value
 
 \b
 Exit codes:
-  0  every verdict is the one that paper_map.yaml expects (verified unless it says otherwise)
-  1  some verdict is not, or a figure is missing, differs or fails
-  2  usage, map or set-up error
+  0    every verdict is the one that paper_map.yaml expects (verified, as a rule)
+  1    some verdict is not; or a figure is missing, differs or fails
+  2    usage, map or set-up error
   130  interrupted; finished evidence is kept
 """
 
@@ -72,11 +70,18 @@ class Size(StrEnum):
 
 Select = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SELECT]...", help="A claim id, a paper's slug or a glob; none: all.", show_default=False),
+    typer.Argument(
+        metavar="SELECT", help="A claim id, a paper's slug or a glob; none: all.", show_default=False
+    ),
 ]
 Map = Annotated[
     Path | None,
-    typer.Option("--map", metavar="PATH", help="The paper map; default: the nearest paper_map.yaml.", show_default=False),
+    typer.Option(
+        "--map",
+        metavar="PATH",
+        help="The paper map; default: the nearest paper_map.yaml.",
+        show_default=False,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Strict JSON on stdout, everything else on stderr.")]
 
@@ -102,20 +107,41 @@ def run(
     size: Annotated[Size, typer.Option(help="full takes each claim's larger parameters.")] = Size.QUICK,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=LARGEST_SEED, metavar="N", help="Seed of the instances and runs; default: 0.", show_default=False),
+        typer.Option(
+            min=0,
+            max=LARGEST_SEED,
+            metavar="N",
+            help="Seed of the instances and runs; default: 0.",
+            show_default=False,
+        ),
     ] = None,
     fresh: Annotated[
-        int, typer.Option(min=0, max=1000, metavar="N", help="N new random seeds instead, printed so that they can be repeated.", show_default=False)
+        int,
+        typer.Option(
+            min=0,
+            max=1000,
+            metavar="N",
+            help="N new random seeds instead, printed so that they can be repeated.",
+            show_default=False,
+        ),
     ] = 0,
     jobs: Annotated[
         int | None,
-        typer.Option(min=0, max=4096, metavar="N", help="Worker processes; default: one a core. 0: in this process, for debuggers.", show_default=False),
+        typer.Option(
+            min=0,
+            max=4096,
+            metavar="N",
+            help="Worker processes; default: one a core. 0: in this process, for debuggers.",
+            show_default=False,
+        ),
     ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Evaluate again what is current, too.")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Evaluate again what is current, too.")
+    ] = False,
     as_json: AsJson = False,
     map_path: Map = None,
 ) -> None:
-    """Evaluate claims and print a table of verdicts.
+    """Evaluate claims and print their verdicts.
 
     Evidence that is current (neither code, data nor versions changed) is taken from results/. A claim whose
     verdict is not the expected one is explained below the table.
@@ -137,17 +163,21 @@ def run(
 
 @app.command("list")
 def list_(
-    findings: Annotated[bool, typer.Option("--findings", help="Only what contradicts or sharpens a paper.")] = False,
+    findings: Annotated[
+        bool, typer.Option("--findings", help="Only what contradicts or sharpens a paper.")
+    ] = False,
     as_json: AsJson = False,
     map_path: Map = None,
 ) -> None:
-    """List papers and claims with the verdict of current evidence, and what is not checkable.
+    """List papers, claims and their current verdicts.
 
-    `stale`: code, data or versions changed since the evaluation; `not run`: there is no evidence yet.
+    Also lists what in a paper is not checkable, and why. `stale`: code, data or versions changed since the
+    evaluation; `not run`: there is no evidence yet.
     """
-    from verify import catalogue, terminal
+    from verify import terminal
+    from verify.catalogue import Catalogue
 
-    papers = catalogue.papers(suite_of(map_path), only_findings=findings)
+    papers = Catalogue(suite_of(map_path)).papers(only_findings=findings)
     if as_json:
         _print_json({"schema": 1, "papers": papers})
     else:
@@ -156,32 +186,41 @@ def list_(
 
 @app.command()
 def show(
-    claim_id: Annotated[str, typer.Argument(metavar="ID", help="A claim id (paper/claim), or a paper's slug.")],
+    claim_id: Annotated[
+        str, typer.Argument(metavar="ID", help="A claim id (paper/claim), or a paper's slug.")
+    ],
     map_path: Map = None,
 ) -> None:
-    """Show all there is on a claim: statement, assumptions, checks, controls, power, evidence.
+    """Show all there is on one claim, or on a paper.
 
-    Each side of a check is an interval; behind it stands how well it is known and why it is that wide.
+    Statement, source, assumptions, checks, controls, power, evidence, figure. Each side of a
+    check is an interval; behind it stands how well it is known and why it is that wide.
     """
-    from verify import catalogue, terminal
+    from verify import terminal
+    from verify.catalogue import Catalogue
 
-    out = terminal.Out(sys.stdout)
-    suite = suite_of(map_path)
-    if claim_id in suite.map.papers:
-        terminal.listing(out, [paper for paper in catalogue.papers(suite) if paper["slug"] == claim_id])
+    out, catalogue = terminal.Out(sys.stdout), Catalogue(suite_of(map_path))
+    if claim_id in catalogue.map.papers:
+        terminal.listing(out, [catalogue.paper(claim_id)])
     else:
-        terminal.page(out, catalogue.page(suite, claim_id))
+        terminal.page(out, catalogue.page(claim_id))
 
 
 @app.command()
 def figures(
     select: Select = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is missing or differs by more than a pixel.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Write nothing; fail if a file is missing or differs by more than a pixel."
+        ),
+    ] = False,
     map_path: Map = None,
 ) -> None:
-    """Draw figures/<paper>/<claim>.svg from current evidence (seed 0, quick).
+    """Draw the figures from current evidence.
 
-    A file is written only if something visible changed.
+    They go to figures/<paper>/<claim>.svg and show seed 0 at size quick. A file is written
+    only if something visible changed.
     """
     from verify.figures import write_figures
     from verify.store import Store
@@ -189,19 +228,27 @@ def figures(
     suite = suite_of(map_path)
     drawn = write_figures(suite, Store(suite.root), select or [], check=check, watch=_tell)
     states = [one.state for one in drawn]
-    typer.echo(", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no claims yet")
+    typer.echo(
+        ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no claims yet"
+    )
     raise typer.Exit(UNEXPECTED if any(one.is_bad for one in drawn) else EXPECTED)
 
 
 def _tell(drawn: Any) -> None:
     """A line for what is worth one."""
     if drawn.state != "unchanged":
-        typer.echo(f"{drawn.state}: {_shown(drawn.path)}" + (f": {drawn.message}" if drawn.message else ""), err=drawn.is_bad)
+        typer.echo(
+            f"{drawn.state}: {_shown(drawn.path)}" + (f": {drawn.message}" if drawn.message else ""),
+            err=drawn.is_bad,
+        )
 
 
 @app.command()
 def report(map_path: Map = None) -> None:
-    """Write report/index.html, self-contained, from the stored evidence and the figures."""
+    """Write the report, report/index.html.
+
+    It is self-contained, and made from stored evidence and figures: nothing is computed again.
+    """
     from verify.report import write
 
     typer.echo(f"wrote {_shown(write(suite_of(map_path)))}")

@@ -7,7 +7,7 @@ import re
 import shlex
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from verify import notation
@@ -25,9 +25,13 @@ _COMMANDS = {
     "sim": "~", "to": "→", "in": "∈", "infty": "∞", "sum": "Σ", "prod": "Π", "int": "∫", "nabla": "∇",
     "partial": "∂", "times": "×", "cdot": "·", "pm": "±", "ell": "ℓ", "|": "‖", "sqrt": "√", "forall": "∀",
     "exists": "∃", "subset": "⊂", "cup": "∪", "cap": "∩", "dots": "…", "ldots": "…", "cdots": "⋯", "top": "ᵀ",
-    "langle": "⟨", "rangle": "⟩", "odot": "⊙", "otimes": "⊗", "quad": "  ", "qquad": "    ", ",": " ", ";": " ",
-    "!": "", "left": "", "right": "", "big": "", "bigl": "", "bigr": "", "Big": "", "{": "{", "}": "}",
+    "langle": "⟨", "rangle": "⟩", "odot": "⊙", "otimes": "⊗", "quad": "  ", "qquad": "    ", ",": " ",
+    ";": " ", "!": "", "left": "", "right": "", "big": "", "bigl": "", "bigr": "", "Big": "",
+    "{": "{", "}": "}", " ": " ",
+    **{name: name for name in ("log", "exp", "max", "min", "sup", "inf", "lim", "sign", "det")},
 }  # fmt: skip
+_ACCENTS = {"bar": "\u0304", "hat": "\u0302", "tilde": "\u0303"}
+_DISPLAY = "\x00"  # stands before a displayed formula while the text is laid out
 _FORMULA = re.compile(r"(?<!\\)\$\$(.+?)(?<!\\)\$\$|(?<!\\)\$(?!\s)([^$]+?)(?<![\\\s])\$", re.DOTALL)
 
 
@@ -35,10 +39,12 @@ _FORMULA = re.compile(r"(?<!\\)\$\$(.+?)(?<!\\)\$\$|(?<!\\)\$(?!\s)([^$]+?)(?<![
 
 
 def weakest_power(power: Mapping[str, Mapping[str, float | None]]) -> str:
-    """The change of the worst guarded reference that goes unnoticed; ↑ or ↓ if only that direction is seen."""
+    """What change of the worst guarded reference is noticed; ↑ or ↓ if only one direction is."""
     worst: tuple[float, str] | None = None
     for change in power.values():
-        seen = [(change[way], arrow) for way, arrow in (("up", "↑"), ("down", "↓")) if change[way] is not None]
+        seen = [
+            (change[way], arrow) for way, arrow in (("up", "↑"), ("down", "↓")) if change[way] is not None
+        ]
         if not seen:
             return "none"
         value, arrow = min((value or 0.0, arrow) for value, arrow in seen)
@@ -84,7 +90,11 @@ def relation(record: Entry) -> str:
     within = (record.get("within") or {"value": 0})["value"]
     if within == 0:
         return f"measured {sign} bound"
-    return f"measured {sign} bound, up to the resolution" if sign == "=" else f"measured {sign} bound + resolution"
+    return (
+        f"measured {sign} bound, up to the resolution"
+        if sign == "="
+        else f"measured {sign} bound + resolution"
+    )
 
 
 def place(record: Entry) -> str:
@@ -152,15 +162,20 @@ def unexpected(entry: Entry, because: str | None = None, options: Sequence[str] 
         lines += hanging("", f"{expected(entry)} is expected because {because}", "  ")
     if entry["error"]:
         lines += [f"    {line}" for line in entry["error"].splitlines()]
-    for kind, records in (("assumption", "assumptions"), ("check", "checks")):
-        for record in entry[records]:
-            if record["outcome"] != "holds":
-                lines += [f"  {kind} {record['name']} {_is(record)}: {relation(record)}", *comparison(record)]
-    for record in entry["controls"]:
-        if not record["rejected"]:
-            lines += control(record)
+    for kind in ("assumption", "check"):
+        bad = (record for record in entry[f"{kind}s"] if record["outcome"] != "holds")
+        lines += [line for record in bad for line in check(record, kind)]
+    lines += [line for record in entry["controls"] if not record["rejected"] for line in control(record)]
     lines.append(f"  reproduce: {command(entry, options)}")
     return "\n".join(lines)
+
+
+def check(record: Entry, kind: str = "check") -> list[str]:
+    """Lines on a check or an assumption and its decisive entry."""
+    return [
+        *hanging("", f"{kind} {record['name']} {_is(record)}: {relation(record)}", "  "),
+        *comparison(record),
+    ]
 
 
 def control(record: Entry) -> list[str]:
@@ -193,24 +208,42 @@ def hanging(head: str, text: str, indent: str = "") -> list[str]:
 
 def plain_statement(text: str) -> str:
     """A statement for the terminal: Greek letters and relations as characters, other LaTeX as it is."""
-    blocks = []
-    for block in re.split(r"\n\s*\n", text.strip()):
-        if block.strip().startswith("$$"):
-            blocks.append(textwrap.indent(_formulas(block.strip()), "    "))
-        else:
-            blocks.append("\n".join(hanging("", " ".join(_formulas(block).split()))))
-    return "\n\n".join(blocks)
+    blocks = (_formulas(block.strip()) for block in re.split(r"\n\s*\n", text.strip()))
+    return "\n\n".join(_laid_out(block) for block in blocks)
+
+
+def _laid_out(block: str) -> str:
+    """A displayed formula keeps its lines, a list its items; the rest is filled."""
+    if block.startswith(_DISPLAY):
+        return textwrap.indent(block.replace(_DISPLAY, "").strip(), "    ")
+    items = re.split(r"^[-*] +", block.replace(_DISPLAY, ""), flags=re.MULTILINE)
+    marks = ["" if block == items[0] else "- "] * len(items)
+    lines = (hanging(mark, " ".join(item.split())) for mark, item in zip(marks, items, strict=True))
+    return "\n".join(line for item in lines for line in item)
 
 
 def _formulas(text: str) -> str:
-    return _FORMULA.sub(lambda match: _readable(match[1] or match[2]).strip(), text)
+    return _FORMULA.sub(
+        lambda match: (_DISPLAY if match[1] else "") + _readable(match[1] or match[2]).strip(), text
+    )
 
 
 def _readable(latex: str) -> str:
     """The formula with the commands that have a character replaced by it."""
     latex = re.sub(r"\\(?:text|mathrm|operatorname|mathbf|mathcal|mathbb)\{([^{}]*)\}", r"\1", latex)
-    latex = re.sub(r"\\t?d?frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1)/(\2)", latex)
-    return re.sub(r"\\([A-Za-z]+|[^A-Za-z])", lambda match: _character(match[1], match[0]), latex)
+    latex = re.sub(r"\\[td]?frac(?:\{([^{}]*)\}|(\w))\s*(?:\{([^{}]*)\}|(\w))", _fraction, latex)
+    latex = re.sub(r"\\(bar|hat|tilde)(?: (\w)|\{(\w)\})", _accented, latex)
+    text = re.sub(r"\\([A-Za-z]+|[^A-Za-z])", lambda match: _character(match[1], match[0]), latex)
+    return "\n".join(re.sub(r"(?<=\S) +", " ", line).rstrip() for line in text.splitlines())
+
+
+def _accented(match: re.Match[str]) -> str:
+    return (match[2] or match[3]) + _ACCENTS[match[1]]
+
+
+def _fraction(match: re.Match[str]) -> str:
+    top, bottom = match[1] or match[2], match[3] or match[4]
+    return "/".join(part if re.fullmatch(r"[\w\\]+", part) else f"({part})" for part in (top, bottom))
 
 
 def _character(name: str, otherwise: str) -> str:
@@ -220,6 +253,8 @@ def _character(name: str, otherwise: str) -> str:
         return otherwise
     case = "CAPITAL" if name[0].isupper() else "SMALL"
     try:
-        return unicodedata.lookup(f"GREEK {case} LETTER {name.removeprefix('var').replace('lambda', 'lamda').upper()}")
+        return unicodedata.lookup(
+            f"GREEK {case} LETTER {name.removeprefix('var').replace('lambda', 'lamda').upper()}"
+        )
     except KeyError:
         return otherwise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import traceback
@@ -83,7 +82,7 @@ def _one(suite: Suite, store: Store, keys: Keys, claim_id: str, path: Path, chec
 
     task = Task(claim_id)
     key = keys.evidence(claim_id, task.seed, task.size, task.parameters)
-    seal, sealed = store.path(task).with_name("figure.json"), keys.figure(claim_id, key) + _style()
+    seal, sealed = store.path(task).with_name("figure.json"), keys.figure(claim_id, key)
     old = path.read_text(encoding="utf-8") if path.is_file() else None
     if old is not None and _read(seal) == {"figure": sealed, "file": _digest(old)}:
         return UNCHANGED, ""
@@ -116,12 +115,6 @@ def _compared(
         replace_file(path, new)
     replace_file(seal, json.dumps({"figure": sealed, "file": _digest(kept)}))
     return (UNCHANGED if same else WRITTEN), ""
-
-
-def _style() -> str:
-    """What a figure depends on besides its evidence and its draw function."""
-    house = Path(__file__).with_name("plot.py").read_text(encoding="utf-8")
-    return f"-{_digest(house)[:8]}-matplotlib-{importlib.metadata.version('matplotlib')}"
 
 
 def _explain(error: Exception, root: Path) -> str:

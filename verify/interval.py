@@ -273,12 +273,22 @@ def hull(first: Interval, second: Interval, because: str) -> Interval:
 
 def stack(values: list[Interval]) -> Interval:
     """Scalars or arrays of one shape, stacked along a new first axis."""
+    return _together(values, np.stack)
+
+
+def concatenate(values: list[Interval]) -> Interval:
+    """Arrays joined along their first axis."""
+    return _together(values, np.concatenate)
+
+
+def _together(values: list[Interval], join: Callable[..., Any]) -> Interval:
     exactly = all(value.is_exact for value in values)
-    low = [v.lower if exactly else _float_down(v.lower) for v in values]
-    up = [v.upper if exactly else _float_up(v.upper) for v in values]
+    low = [np.asarray(v.lower if exactly else _float_down(v.lower)) for v in values]
+    up = [np.asarray(v.upper if exactly else _float_up(v.upper)) for v in values]
     kind = object if exactly else float
     grade = min((v.grade for v in values), key=GRADES.index)
-    return Interval(np.array(low, dtype=kind), np.array(up, dtype=kind), grade, _join(*values))
+    ends = (join([end.astype(kind) for end in side]) for side in (low, up))
+    return Interval(*ends, grade, _join(*values))
 
 
 # --- inside -------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,24 +12,18 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from verify import __version__, notation, svg
-from verify.errors import SetupError
-from verify.evidence import Evidence
+from verify.catalogue import CURRENT, NOT_RUN, STALE, Catalogue, Known
+from verify.explain import SYMBOLS
 from verify.figures import path_of, replace_file
 from verify.interval import GRADES
+from verify.relation import UNDECIDED
 from verify.statement import inline_html, statement, to_html
 from verify.suite import Suite
-from verify.verdict import ERROR, INVALID, REFUTED, UNDECIDED, VACUOUS, VERIFIED
+from verify.verdict import ERROR, INVALID, REFUTED, VACUOUS, VERIFIED
 
 if TYPE_CHECKING:
-    from verify.key import Keys
     from verify.paper_map import ClaimRow, Paper
-    from verify.store import Store
 
-CURRENT, STALE, NOT_RUN = "current", "stale", "not run"
-SYMBOLS = {
-    VERIFIED: "✓", REFUTED: "✗", UNDECIDED: "?", VACUOUS: "○", INVALID: "⚠", ERROR: "!", STALE: "↻",
-    NOT_RUN: "–",
-}  # fmt: skip
 MEANING = {
     VERIFIED: "every check holds and every control is rejected",
     REFUTED: "a check fails",
@@ -43,16 +36,6 @@ MEANING = {
 }
 
 
-@dataclass(frozen=True)
-class Found:
-    """The evidence that there is for a claim. state: CURRENT, STALE or NOT_RUN; problem: why, if known."""
-
-    state: str
-    entry: Mapping[str, Any] | None = None
-    evidence: Evidence | None = None
-    problem: str = ""
-
-
 def write(suite: Suite) -> Path:
     """Writes report/index.html beside the map and returns its path."""
     path = suite.root / "report" / "index.html"
@@ -60,16 +43,13 @@ def write(suite: Suite) -> Path:
     return path
 
 
-def evidence_of(suite: Suite) -> dict[str, Found]:
+def evidence_of(suite: Suite) -> dict[str, Known]:
     """What the store holds for each claim, for seed 0 and size quick."""
-    from verify.key import Keys
-    from verify.store import Store
-
-    store, keys = Store(suite.root), Keys(suite.map)
-    return {claim_id: _find(suite, store, keys, claim_id) for claim_id in suite.map.ids()}
+    catalogue = Catalogue(suite)
+    return {claim_id: catalogue.known(claim_id) for claim_id in suite.map.ids()}
 
 
-def page(suite: Suite, found: Mapping[str, Found]) -> str:
+def page(suite: Suite, found: Mapping[str, Known]) -> str:
     """The page for a suite, given the evidence of its claims (a claim that is not there has not been run)."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -89,34 +69,15 @@ def page(suite: Suite, found: Mapping[str, Found]) -> str:
     )
 
 
-def _find(suite: Suite, store: Store, keys: Keys, claim_id: str) -> Found:
-    """Current evidence, else older evidence as stale, else none."""
-    from verify.execute import Result, Task
-    from verify.outcome import entry
-
-    task, problem = Task(claim_id), ""
-    try:
-        key = keys.evidence(claim_id, task.seed, task.size, task.parameters)
-        evidence = store.read(task, key)
-    except SetupError as error:
-        key, evidence, problem = "", None, str(error)
-    state = CURRENT if evidence else STALE
-    evidence = evidence or store.latest(task)
-    if evidence is None:
-        return Found(NOT_RUN, problem=problem)
-    result = Result(task, evidence, str(evidence.data.get("key", key)), cached=True)
-    return Found(state, entry(suite.map, result), evidence, problem)
-
-
 # --- what the template is given -----------------------------------------------------------------------------
 
 
 def _paper(
-    suite: Suite, slug: str, paper: Paper, found: Mapping[str, Found], numbers: Iterator[int]
+    suite: Suite, slug: str, paper: Paper, found: Mapping[str, Known], numbers: Iterator[int]
 ) -> dict[str, Any]:
     claims = [
         _claim(
-            suite, f"{slug}/{name}", row, found.get(f"{slug}/{name}", Found(NOT_RUN)), f"f{next(numbers)}-"
+            suite, f"{slug}/{name}", row, found.get(f"{slug}/{name}", Known(NOT_RUN)), f"f{next(numbers)}-"
         )
         for name, row in paper.claims.items()
     ]
@@ -129,16 +90,14 @@ def _paper(
     }  # fmt: skip
 
 
-def _claim(suite: Suite, claim_id: str, row: ClaimRow, found: Found, prefix: str) -> dict[str, Any]:
+def _claim(suite: Suite, claim_id: str, row: ClaimRow, known: Known, prefix: str) -> dict[str, Any]:
     """One claim: what the map and the module say, and what its evidence says."""
-    entry = found.entry if found.state == CURRENT else None
-    data = found.evidence.data if found.evidence else None
+    entry = known.entry if known.state == CURRENT else None
     return {
-        "id": claim_id, "row": row, "state": found.state, "problem": found.problem, "data": data,
+        "id": claim_id, "row": row, "state": known.state, "data": known.data, "evidence": known.entry,
         "statement": Markup(to_html(statement(suite.map.module_path(claim_id)))),
-        "shown": entry["verdict"] if entry else found.state, "grade": entry["grade"] if entry else None,
-        "is_unexpected": bool(entry and entry["verdict"] not in row.expected),
-        "reason": (entry or {}).get("reason", data["reason"] if data else ""),
+        "shown": entry["verdict"] if entry else known.state, "grade": entry["grade"] if entry else None,
+        "is_unexpected": bool(entry and not entry["ok"]),
         "figure": _figure(suite, claim_id, row.title, prefix),
     }  # fmt: skip
 

@@ -17,7 +17,6 @@ from typing import Any
 from verify import execute, explain, outcome, paper_map, terminal
 from verify.errors import SetupError
 from verify.execute import Task
-from verify.key import Keys
 from verify.statistics import BUDGET
 from verify.store import Store
 from verify.suite import Suite
@@ -95,7 +94,9 @@ class Session:
                 told = "all of them" if len(known) == len(self.tasks) else f"{len(known)} of them"
                 guess = f"earlier {told} took {explain.seconds(sum(known))} of computing"
             count = explain.count(len(self.tasks), "evaluation")
-            self.notes.line(f"--size full: {count} at the papers' sizes; {guess}; what is current is not repeated")
+            self.notes.line(
+                f"--size full: {count} at the papers' sizes; {guess}; what is current is not repeated"
+            )
 
     def evaluate(self, pace: terminal.Pace) -> None:
         """Fills `entries` as results arrive."""
@@ -130,15 +131,15 @@ class Session:
         for seed, used in intervals_used(entries).items():
             if used > BUDGET:
                 raise SetupError(
-                    f"seed {seed} uses {used:,} statistical intervals; a run for one seed has {BUDGET:,}, each wrong "
-                    f"with probability 1e-6. Test fewer entries, or make one statement of several"
+                    f"seed {seed} uses {used:,} statistical intervals, more than the {BUDGET:,} that keep a "
+                    f"run trustworthy; test fewer entries, or make one statement of several"
                 )
 
     def interrupted(self) -> None:
         """How far it came, and how to go on."""
-        done = len(self.entries)
-        left = [seed for seed in self.seeds if any(task not in self.entries for task in self.tasks if task.seed == seed)]
-        self.notes.line(f"\ninterrupted: {done} of {explain.count(len(self.tasks), 'evaluation')} done and kept. To go on:")
+        left = dict.fromkeys(task.seed for task in self.tasks if task not in self.entries)
+        done = f"{len(self.entries)} of {explain.count(len(self.tasks), 'evaluation')}"
+        self.notes.line(f"\ninterrupted: {done} done and kept; go on with:")
         for seed in left:
             self.notes.line(f"  {self.request.command(seed)}")
 

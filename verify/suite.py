@@ -6,11 +6,15 @@ import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from verify import paper_map
 from verify.claim import Claim
 from verify.errors import SetupError
-from verify.paper_map import PaperMap
+
+if TYPE_CHECKING:
+    from verify.paper_map import PaperMap
+
+_imported: dict[Path, frozenset[tuple[str, int, int]]] = {}  # the claims of each project, as they were then
 
 
 class Claims(Mapping[str, Claim]):
@@ -44,35 +48,48 @@ class Suite:
     def claim(self, claim_id: str) -> Claim:
         """Imports one claim; SetupError if its module has no claim of that id."""
         self.map.row(claim_id)
-        if str(self.root) not in sys.path:
-            sys.path.insert(0, str(self.root))
-        _forget_other_projects(self.root)
-        name = self.map.module_name(claim_id)
-        module = importlib.import_module(name)
-        claim = getattr(module, "claim", None)
-        where = self.map.module_path(claim_id)
-        if not isinstance(claim, Claim):
-            raise SetupError(f'{where}: no variable `claim`; write claim = Claim("{claim_id}")')
-        if claim.id != claim_id:
-            raise SetupError(f'{where}: its claim calls itself "{claim.id}"; the map says "{claim_id}"')
-        return claim
+        return import_claim(self.root, claim_id)
+
+
+def import_claim(root: Path, claim_id: str) -> Claim:
+    """Imports one claim of the project at `root`, whose map need not be read for it.
+
+    Raises SetupError if its module has no claim of that id, and whatever the module itself raises.
+    """
+    root = root.absolute()
+    _forget_what_changed(root)
+    if sys.path[:1] != [str(root)]:
+        sys.path[:] = [str(root), *(path for path in sys.path if path != str(root))]
+    name = "claims." + claim_id.replace("-", "_").replace("/", ".")
+    claim = getattr(importlib.import_module(name), "claim", None)
+    where = root.joinpath(*name.split(".")).with_suffix(".py")
+    if not isinstance(claim, Claim):
+        raise SetupError(f'{where}: no variable `claim`; write claim = Claim("{claim_id}")')
+    if claim.id != claim_id:
+        raise SetupError(f'{where}: its claim calls itself "{claim.id}"; the map says "{claim_id}"')
+    return claim
 
 
 def load(path: str | Path | None = None) -> Suite:
-    """The suite of a map file, of a folder that holds one, or of the nearest one above the working directory."""
+    """The suite of a map file, of a folder with one, or of the nearest one above the working directory."""
+    from verify import paper_map
+
     start = Path(path) if path is not None else None
     if start is not None and start.is_file():
         return Suite(paper_map.read(start))
     return Suite(paper_map.read(paper_map.find(start)))
 
 
-def _forget_other_projects(root: Path) -> None:
-    """Every project calls its package `claims`: the one that was imported must be this project's."""
+def _forget_what_changed(root: Path) -> None:
+    """Every project calls its package `claims`, and people edit claims while a notebook or a worker lives:
+    what was imported of another project, or before an edit, must not pass for what is there now.
+    """
+    files = [(str(path), path.stat()) for path in (root / "claims").rglob("*.py") if path.is_file()]
+    now = frozenset((path, status.st_mtime_ns, status.st_size) for path, status in files)
     package = sys.modules.get("claims")
-    if package is None or any(Path(p).resolve().parent == root.resolve() for p in package.__path__):
-        return
-    for name in [name for name in sys.modules if name == "claims" or name.startswith("claims.")]:
-        del sys.modules[name]
-    sys.path.remove(str(root))
-    sys.path.insert(0, str(root))
-    importlib.invalidate_caches()
+    is_ours = package is None or any(Path(p).resolve().parent == root.resolve() for p in package.__path__)
+    if not is_ours or _imported.get(root, now) != now:
+        for name in [name for name in sys.modules if name == "claims" or name.startswith("claims.")]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+    _imported[root] = now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import zip_longest
 from xml.etree import ElementTree as ET
@@ -63,7 +63,7 @@ def for_page(drawing: str, prefix: str, label: str) -> str:
     except ET.ParseError as error:
         raise ValueError(f"no SVG: {error}") from error
     width = root.get("width", "100%")
-    _sanitize(root, prefix)
+    _sanitize(root, prefix, _references(root))
     for name in ("width", "height"):
         root.attrib.pop(name, None)
     # joins and caps stand in a style sheet, which in a page would reach beyond the drawing
@@ -255,29 +255,33 @@ def _rounded(number: re.Match[str]) -> str:
 # --- inside a page ----------------------------------------------------------------------------------------
 
 
-def _sanitize(element: ET.Element, prefix: str) -> None:
-    """Plain names, prefixed ids, and only what draws."""
-    element.tag = _local(element)
+def _sanitize(element: ET.Element, prefix: str, used: Set[str]) -> None:
+    """Plain names, prefixed ids where something refers to them, and only what draws."""
+    element.tag, element.tail = _local(element), None
     if element.tag not in _WORDS:
         element.text = None
-    element.tail = None
     for child in list(element):
         if _local(child) in _TAGS:
-            _sanitize(child, prefix)
+            _sanitize(child, prefix, used)
         else:
             element.remove(child)
     for name, value in list(element.attrib.items()):
         del element.attrib[name]
         plain = name.rpartition("}")[2]
-        if plain == "id":
-            value = prefix + value
-        elif plain == "href":
-            if not value.startswith(("#", "data:image/png")):
-                continue
-            value = re.sub("^#", f"#{prefix}", value)
-        elif plain.lower().startswith("on"):
-            continue
-        element.set(plain, _URL.sub(rf"url(#{prefix}\1)", value))
+        if plain == "id" and value in used:
+            element.set("id", prefix + value)
+        elif plain == "href" and value.startswith("#"):
+            element.set("href", f"#{prefix}{value[1:]}")
+        elif plain == "href" and value.startswith("data:image/png;base64,"):
+            element.set("href", value)
+        elif plain not in ("id", "href") and not plain.lower().startswith("on"):
+            element.set(plain, _URL.sub(rf"url(#{prefix}\1)", value))
+
+
+def _references(root: ET.Element) -> Set[str]:
+    values = [value for element in root.iter() for value in element.attrib.values()]
+    urls = {name for value in values for name in _URL.findall(value)}
+    return urls | {value[1:] for value in values if value.startswith("#")}
 
 
 def _local(element: ET.Element) -> str:

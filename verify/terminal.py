@@ -82,7 +82,9 @@ class Lines(Watcher):
     def __enter__(self) -> Lines:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         pass
 
     def add(self, entry: explain.Entry) -> None:
@@ -95,8 +97,11 @@ class Lines(Watcher):
         symbol = explain.SYMBOLS.get(entry["verdict"], " ")
         seed = f"  seed {entry['seed']}" if self.several_seeds else ""
         took = "cached" if entry["cached"] else explain.seconds(entry["seconds"])
-        facts = f"{entry['grade'] or '–':<11}  {explain.weakest_power(entry['power']):<8}  {took:<8}"
-        self.out.line(f"{symbol} {entry['id']:<{self.width}}{seed}  {entry['kind']:<11}  {facts}  {explain.verdict(entry)}")
+        facts = (
+            f"{entry['kind']:<11}  {entry['grade'] or '–':<11}  {explain.weakest_power(entry['power']):<8}"
+        )
+        said = f"{took:<8}  {explain.verdict(entry)}"
+        self.out.line(f"{symbol} {entry['id']:<{self.width}}{seed}  {facts}  {said}")
 
     def finished(self, result: Result) -> None:
         """Takes the evaluation off the list of what is left."""
@@ -126,7 +131,9 @@ class Live(Lines):
         self.screen.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.screen.stop()
 
     def show(self, entry: explain.Entry) -> None:
@@ -160,7 +167,9 @@ class Live(Lines):
         for task, (since, phase) in list(running.items())[:MOST_ROWS]:
             name = task.claim_id + (f" seed {task.seed}" if self.several_seeds else "")
             elapsed = explain.seconds(now - since)
-            table.add_row(Text(elapsed, GREY), Text(name, overflow="ellipsis", no_wrap=True), Text(phase, GREY))
+            table.add_row(
+                Text(elapsed, GREY), Text(name, overflow="ellipsis", no_wrap=True), Text(phase, GREY)
+            )
         more = len(running) - MOST_ROWS
         if more > 0:
             table.add_row("", Text(f"and {more} more", GREY), "")
@@ -194,10 +203,14 @@ def verdicts(out: Out, entries: Sequence[explain.Entry]) -> None:
     table.add_column("claim", overflow="fold", min_width=24)
     names = [*(["seed"] if several else []), "kind", "verdict", "grade", "power", "seconds"]
     for name in names:
-        table.add_column(name, justify="right" if name in ("seconds", "seed") else "left", no_wrap=name != "verdict")
+        table.add_column(
+            name, justify="right" if name in ("seconds", "seed") else "left", no_wrap=name != "verdict"
+        )
     for entry in entries:
         took = Text("cached", GREY) if entry["cached"] else Text(f"{entry['seconds']:.1f}")
-        verdict = Text(f"{explain.SYMBOLS.get(entry['verdict'], ' ')} {explain.verdict(entry)}", colour(entry))
+        verdict = Text(
+            f"{explain.SYMBOLS.get(entry['verdict'], ' ')} {explain.verdict(entry)}", colour(entry)
+        )
         seed = [str(entry["seed"])] if several else []
         power = explain.weakest_power(entry["power"])
         table.add_row(entry["id"], *seed, entry["kind"], verdict, entry["grade"] or "–", power, took)
@@ -223,7 +236,10 @@ def listing(out: Out, papers: Sequence[Mapping[str, Any]]) -> None:
         if not paper["claims"]:
             out.line("    no claims yet", GREY)
         for item in paper["not_checkable"]:
-            out.line("\n".join(explain.hanging("not checkable: ", f"{item['what']}: {item['because']}", "    ")), GREY)
+            out.line(
+                "\n".join(explain.hanging("not checkable: ", f"{item['what']}: {item['because']}", "    ")),
+                GREY,
+            )
         out.line()
 
 
@@ -231,7 +247,9 @@ def paper_lines(paper: Mapping[str, Any]) -> list[str]:
     """Slug and title of a paper."""
     by = paper["authors"][0] + (" et al." if len(paper["authors"]) > 2 else "")
     by = " and ".join(paper["authors"]) if len(paper["authors"]) == 2 else by
-    return explain.hanging("", f"{paper['slug']}: {paper['title']} ({by}, {paper['year']}, arXiv:{paper['arxiv']})")
+    return explain.hanging(
+        "", f"{paper['slug']}: {paper['title']} ({by}, {paper['year']}, arXiv:{paper['arxiv']})"
+    )
 
 
 def claim_line(claim: Mapping[str, Any], width: int) -> str:
@@ -240,3 +258,10 @@ def claim_line(claim: Mapping[str, Any], width: int) -> str:
     facts = f"{claim['kind']:<11}  {claim['priority']:<8}  {claim['known']:<13}  {claim['grade'] or '–':<11}"
     expected = "" if claim["ok"] is not False else f", expected {explain.expected(claim)}"
     return f"  {explain.SYMBOLS.get(said, ' ')} {claim['id']:<{width}}  {facts}  {said}{expected}"
+
+
+def page(out: Out, sections: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Sections under bold headings."""
+    for heading, lines in sections:
+        if lines:
+            out.paragraph("\n".join([heading, *lines, ""]), "bold")

@@ -320,7 +320,7 @@ def loop(
     for start in range(0, total, chunk):
         count = min(chunk, total - start)
         part = tree.map(lambda a, at=start: _padded(a[at : at + chunk], chunk), inputs)
-        carry, outputs = run(carry, part, count, fixed)
+        carry, outputs = run(carry, part, np.int32(count), fixed)
         for name, values in outputs.items():
             wanted: Any = slice(count)
             if keep and name in keep:
@@ -337,12 +337,17 @@ def _compiled(step: Callable[..., Any], chunk: int) -> Any:
     traced_once = jax.jit(step)
 
     def run(carry: Any, inputs: Any, count: Array, fixed: Any) -> Any:
-        def body(i: Array, state: Any) -> Any:
-            carry, buffers = state
-            carry, outputs = traced_once(carry, jax.tree.map(lambda a: a[i], inputs), *fixed)
-            return carry, jax.tree.map(lambda b, new: b.at[i].set(new), buffers, outputs)
+        def at(i: Any) -> Any:
+            return jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, i, keepdims=False), inputs)
 
-        shapes = jax.eval_shape(traced_once, carry, jax.tree.map(lambda a: a[0], inputs), *fixed)[1]
+        def put(buffer: Array, value: Array, i: Array) -> Array:
+            return jax.lax.dynamic_update_index_in_dim(buffer, value, i, 0)
+
+        def body(i: Array, state: Any) -> Any:
+            carry, outputs = traced_once(state[0], at(i), *fixed)
+            return carry, jax.tree.map(lambda buffer, value: put(buffer, value, i), state[1], outputs)
+
+        shapes = jax.eval_shape(traced_once, carry, at(0), *fixed)[1]
         buffers = jax.tree.map(lambda s: jax.numpy.zeros((chunk, *s.shape), s.dtype), shapes)
         return jax.lax.fori_loop(0, count, body, (carry, buffers))
 

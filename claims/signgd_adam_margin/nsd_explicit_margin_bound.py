@@ -20,9 +20,9 @@ from ._trajectory import length_bound, lengths, recorded, second_order, told_and
 claim = Claim(
     "signgd-adam-margin/nsd-explicit-margin-bound",
     cases=(
-        {"norm": "max", "step": 0.01},
-        {"norm": "frobenius", "step": 0.05},
-        {"norm": "spectral", "step": 0.02},
+        {"norm": "max", "eta0": 0.01},
+        {"norm": "frobenius", "eta0": 0.05},
+        {"norm": "spectral", "eta0": 0.02},
     ),
     full={"per_class": 50, "steps": 100_000},
 )
@@ -36,8 +36,8 @@ def data(rng, classes=10, dimension=25, per_class=5, noise=0.1):
 
 
 @claim.instance
-def rates(step, exponent=0.5, steps=20_000):
-    return step * (np.arange(steps) + 1.0) ** -exponent
+def rates(eta0, exponent=0.5, steps=20_000):
+    return eta0 * (np.arange(steps) + 1.0) ** -exponent
 
 
 @claim.reference

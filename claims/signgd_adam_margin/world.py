@@ -25,6 +25,15 @@ def gaussian_classes(rng, classes, dimension, per_class, noise):
     return Record(features=features, labels=labels)
 
 
+def dual_norm(A, norm):
+    """The dual norm of A (k, d) as a jax number, for what a run records: "max", "frobenius" or "spectral"."""
+    from jax import numpy as jnp
+
+    if norm == "spectral":
+        return jnp.linalg.svd(A, compute_uv=False).sum()
+    return jnp.abs(A).sum() if norm == "max" else jnp.sqrt((A * A).sum())
+
+
 # --- certified values -----------------------------------------------------------------------------------
 
 
