@@ -9,11 +9,12 @@ from typing import Any
 
 from verify import explain, notation, outcome
 from verify.errors import SetupError
-from verify.execute import Result, Task
+from verify.execute import Result
 from verify.key import Keys
 from verify.statement import statement
 from verify.store import Store
 from verify.suite import Suite
+from verify.workers import Task
 
 CURRENT, STALE, NOT_RUN = "current", "stale", "not run"
 KNOWN = {

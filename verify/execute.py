@@ -137,7 +137,7 @@ class _Run:
     # --- tasks go to the executor --------------------------------------------------------------------------
 
     def fill(self) -> None:
-        """Starts evaluations until there are enough; suspects go one at a time, so that the culprit is known."""
+        """Starts evaluations until there are enough; suspects one at a time, so that the culprit is known."""
         while True:
             alone = bool(self.suspects) or any(item.alone for item in self.under_way.values())
             if len(self.under_way) >= (1 if alone else max(self.jobs, 1)):

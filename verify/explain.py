@@ -157,7 +157,6 @@ def unexpected(entry: Entry, because: str | None = None, options: Sequence[str] 
     because: why the map expects another verdict; options: what the command needs besides, such as --map.
     """
     lines = [f"{SYMBOLS.get(entry['verdict'], ' ')} {headline(entry)}"]
-    lines += hanging("", entry.get("reason") or "", "  ") if not entry["error"] else []
     if because and not entry["ok"]:
         lines += hanging("", f"{expected(entry)} is expected because {because}", "  ")
     if entry["error"]:
@@ -166,6 +165,8 @@ def unexpected(entry: Entry, because: str | None = None, options: Sequence[str] 
         bad = (record for record in entry[f"{kind}s"] if record["outcome"] != "holds")
         lines += [line for record in bad for line in check(record, kind)]
     lines += [line for record in entry["controls"] if not record["rejected"] for line in control(record)]
+    if len(lines) == 1 + bool(because):  # nothing failed: no check, say, has a control
+        lines += hanging("", entry["reason"], "  ")
     lines.append(f"  reproduce: {command(entry, options)}")
     return "\n".join(lines)
 

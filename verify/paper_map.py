@@ -430,7 +430,7 @@ def _check_modules(tree: _Tree, folder: Path) -> None:
         paper, row = module.parent.name, f"{module.parent.name}/{module.stem}"
         if paper not in papers:
             tree.report(("papers",), f"claims/{paper}/ belongs to no paper; add one or rename it _{paper}")
-        elif row not in rows and module.stem != "world" and not module.stem.startswith("_"):
+        elif row not in rows and module.stem != "world" and not module.stem.startswith(("_", ".")):
             where = (*papers[paper], "claims")
             tree.report(where, f"claims/{row}.py has no row; add one, or rename it _{module.name}")
 

@@ -26,6 +26,7 @@ STYLES = ("-", (0, (7, 1.2, 1.2, 1.2)), "-", (0, (7, 1.2, 1.2, 1.2, 1.2, 1.2)), 
 INK = "#2B2F36"
 BOUND: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.1}
 CONTROL: dict[str, Any] = {"color": "#8B8F96", "linestyle": (0, (1, 1.1)), "linewidth": 1.2, "zorder": 1.8}
+THIN = 1e-6  # relative; a narrower band is left out of the file
 WIDTH, HEIGHT = 4.4, 2.9  # inches; at 8 cm the smallest text is still 6 points high
 
 
@@ -115,13 +116,12 @@ def curve_with_bound(
     """
     low, middle, up = _curve(measured, np.shape(x))
     (line,) = axes.plot(x, middle, label=label or None, **style)
-    axes.fill_between(
-        x, low, up, color=line.get_color(), alpha=0.2, linewidth=0, zorder=line.get_zorder() - 0.1
-    )
+    color = line.get_color()
+    _band(axes, x, low, up, color=color, alpha=0.2, zorder=line.get_zorder() - 0.1)
     if bound is not None:
         low, middle, up = _curve(bound, np.shape(x))
-        axes.plot(x, middle, **{**style, **BOUND, "color": line.get_color()})
-        axes.fill_between(x, low, up, color=line.get_color(), alpha=0.1, linewidth=0, zorder=1.5)
+        axes.plot(x, middle, **{**style, **BOUND, "color": color})
+        _band(axes, x, low, up, color=color, alpha=0.1, zorder=1.5)
 
 
 def legend(axes: Axes, bound: str = "", **options: Any) -> None:
@@ -188,9 +188,18 @@ def heatmap(axes: Axes, matrix: Any, rows: Sequence[Any], columns: Sequence[Any]
     axes.invert_yaxis()
 
 
+def _band(axes: Axes, x: Any, low: np.ndarray, up: np.ndarray, **style: Any) -> None:
+    """Shades between two curves, unless that would be too thin to see on a linear or logarithmic axis."""
+    width = np.nan_to_num(up - low)
+    if np.any(width > THIN * np.nanmax(np.abs(up), initial=0.0)) or np.any(width > THIN * np.abs(up)):
+        axes.fill_between(x, low, up, linewidth=0, **style)
+
+
 def _curve(value: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(lower, middle, upper) as floats of a shape, unbounded ends left out."""
-    ends = (value.lower, value.middle, value.upper) if isinstance(value, Interval) else (value, value, value)
+    """(lower, middle, upper) as floats of a shape; where one end is unbounded, the other is the middle."""
+    with np.errstate(invalid="ignore"):
+        ends = (value.lower, value.middle, value.upper) if isinstance(value, Interval) else (value,) * 3
     arrays = (np.asarray(end, dtype=float) for end in ends)
-    low, middle, up = (np.broadcast_to(np.where(np.isfinite(x), x, np.nan), shape) for x in arrays)
-    return low, middle, up
+    low, middle, up = (np.where(np.isfinite(x), x, np.nan) for x in arrays)
+    middle = np.where(np.isnan(middle), np.where(np.isnan(low), up, low), middle)
+    return np.broadcast_to(low, shape), np.broadcast_to(middle, shape), np.broadcast_to(up, shape)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from verify import __version__, notation, svg
-from verify.catalogue import CURRENT, NOT_RUN, STALE, Catalogue, Known
+from verify.catalogue import CURRENT, KNOWN, NOT_RUN, STALE, Catalogue, Known
 from verify.explain import SYMBOLS
 from verify.figures import path_of, replace_file
 from verify.interval import GRADES
@@ -65,7 +65,12 @@ def page(suite: Suite, found: Mapping[str, Known]) -> str:
     papers = [_paper(suite, slug, paper, found, numbers) for slug, paper in suite.map.papers.items()]
     template = environment.get_template("report.html.j2")
     return template.render(
-        papers=papers, coverage=_coverage(papers), symbols=SYMBOLS, meaning=MEANING, version=__version__
+        papers=papers,
+        coverage=_coverage(papers),
+        symbols=SYMBOLS,
+        meaning=MEANING,
+        known=KNOWN,
+        version=__version__,
     )
 
 
@@ -153,11 +158,11 @@ def interval_plot(check: Mapping[str, Any]) -> Markup:
     words = '<text x="0" y="15">measured</text><text x="0" y="36">bound</text>'
     track = f'<path d="M{_LEFT} 11H{_RIGHT}M{_LEFT} 32H{_RIGHT}"/>'
     return Markup(
-        f'<svg class="plot" viewBox="0 0 280 44" aria-hidden="true">{words}{track}{"".join(parts)}</svg>'
+        f'<svg class="plot" viewBox="0 0 224 44" aria-hidden="true">{words}{track}{"".join(parts)}</svg>'
     )
 
 
-_LEFT, _RIGHT = 62, 278
+_LEFT, _RIGHT = 62, 222
 
 
 def _span(value: Mapping[str, Any]) -> tuple[float, float]:

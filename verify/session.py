@@ -12,16 +12,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from verify import execute, explain, outcome, paper_map, terminal
 from verify.errors import SetupError
 from verify.execute import Task
-from verify.statistics import BUDGET
 from verify.store import Store
 from verify.suite import Suite
 
-EXPECTED, UNEXPECTED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -65,52 +63,54 @@ class Session:
         self.jobs = min(wanted, len(self.tasks))
         self.notes = terminal.Out(sys.stderr)
         self.out = self.notes if request.as_json else terminal.Out(sys.stdout)
-        self.entries: dict[Task, dict[str, Any]] = {}
+        self.entries: dict[Task, outcome.Entry] = {}
 
     def run(self) -> int:
         """Evaluates, tells, and returns the exit code."""
         began = time.perf_counter()
-        pace = terminal.Pace(earlier_seconds(Store(self.suite.root), self.tasks), self.jobs)
-        self.announce(pace)
+        self.announce()
         try:
-            self.evaluate(pace)
+            self.evaluate()
         except KeyboardInterrupt:
             self.interrupted()
             return INTERRUPTED
-        entries = [self.entries[task] for task in self.tasks if task in self.entries]
+        entries = [self.entries[task] for task in self.tasks]
         self.tell(entries, time.perf_counter() - began)
         self.refuse_too_many_intervals(entries)
-        return EXPECTED if all(entry["ok"] for entry in entries) else UNEXPECTED
+        return outcome.exit_code(entries)
 
-    def announce(self, pace: terminal.Pace) -> None:
+    def announce(self) -> None:
         """What the user should know before a long time passes."""
         if self.request.fresh:
             seeds = " ".join(map(str, self.seeds))
             self.out.line(f"fresh seeds: {seeds}   (again: {self.request.command(self.seeds[0])})")
         if self.request.size == "full":
-            known = [pace.known[task] for task in self.tasks if task in pace.known]
+            known = self.earlier_seconds(self.tasks)
             guess = "how long it takes is not known yet"
             if known:
-                told = "all of them" if len(known) == len(self.tasks) else f"{len(known)} of them"
-                guess = f"earlier {told} took {explain.seconds(sum(known))} of computing"
+                told = "they" if len(known) == len(self.tasks) else f"{len(known)} of them"
+                guess = f"last time {told} took {explain.seconds(sum(known.values()))} of computing"
             count = explain.count(len(self.tasks), "evaluation")
-            self.notes.line(
-                f"--size full: {count} at the papers' sizes; {guess}; what is current is not repeated"
-            )
+            self.notes.line(f"--size full: {count} with larger parameters; {guess}")
 
-    def evaluate(self, pace: terminal.Pace) -> None:
+    def earlier_seconds(self, tasks: Sequence[Task]) -> dict[Task, float]:
+        """How long each evaluation took last time, where evidence says so."""
+        store = Store(self.suite.root, lambda damaged: None)  # whoever evaluates reports that
+        found = ((task, store.latest(task)) for task in tasks)
+        return {task: evidence.data["seconds"] for task, evidence in found if evidence is not None}
+
+    def evaluate(self) -> None:
         """Fills `entries` as results arrive."""
-        request = self.request
+        cache, pace = self.request.use_cache, terminal.Pace(self.earlier_seconds, self.jobs)
         with terminal.progress(self.out, self.tasks, pace) as progress:
-            results = execute.run(
-                self.suite, self.tasks, jobs=self.jobs, use_cache=request.use_cache, watch=progress
-            )
-            for result in results:
+            for result in execute.run(
+                self.suite, self.tasks, jobs=self.jobs, use_cache=cache, watch=progress
+            ):
                 entry = outcome.entry(self.suite.map, result)
                 self.entries[result.task] = entry
                 progress.add(entry)
 
-    def tell(self, entries: Sequence[dict[str, Any]], seconds: float) -> None:
+    def tell(self, entries: Sequence[outcome.Entry], seconds: float) -> None:
         """The table, a paragraph for each claim that is not as expected, the summary; or JSON."""
         terminal.verdicts(self.out, entries)
         for entry in entries:
@@ -126,13 +126,15 @@ class Session:
         if self.request.as_json:
             print(json.dumps(outcome.document(entries), allow_nan=False, indent=1), flush=True)
 
-    def refuse_too_many_intervals(self, entries: Sequence[dict[str, Any]]) -> None:
+    def refuse_too_many_intervals(self, entries: Sequence[outcome.Entry]) -> None:
         """SetupError where a seed uses more statistical intervals than keep the whole run trustworthy."""
-        for seed, used in intervals_used(entries).items():
-            if used > BUDGET:
+        for seed in self.seeds:
+            own = outcome.summary([entry for entry in entries if entry["seed"] == seed])
+            used, budget = (own["statistical_intervals"][name] for name in ("used", "budget"))
+            if used > budget:
                 raise SetupError(
-                    f"seed {seed} uses {used:,} statistical intervals, more than the {BUDGET:,} that keep a "
-                    f"run trustworthy; test fewer entries, or make one statement of several"
+                    f"seed {seed} uses {used:,} statistical intervals, more than the {budget:,} that keep a run "
+                    f"trustworthy; test fewer entries, or make one statement of several"
                 )
 
     def interrupted(self) -> None:
@@ -157,38 +159,21 @@ def fresh_seeds(count: int) -> list[int]:
     return secrets.SystemRandom().sample(range(1, 10**6), count)
 
 
-def earlier_seconds(store: Store, tasks: Sequence[Task]) -> dict[Task, float]:
-    """How long each evaluation took last time, where evidence says so."""
-    found = {task: store.latest(task) for task in tasks}
-    return {task: evidence.data["seconds"] for task, evidence in found.items() if evidence is not None}
-
-
-def intervals_used(entries: Sequence[dict[str, Any]]) -> Counter[int]:
-    """Statistical intervals by seed."""
-    used: Counter[int] = Counter()
-    for entry in entries:
-        used[entry["seed"]] += entry["statistical_intervals"]
-    return used
-
-
-def summary_line(entries: Sequence[dict[str, Any]], seconds: float) -> str:
+def summary_line(entries: Sequence[outcome.Entry], seconds: float) -> str:
     """As expected, statistical intervals, stated numbers, seconds."""
-    good = sum(entry["ok"] for entry in entries)
-    what = "claim" if len({entry["seed"] for entry in entries}) < 2 else "evaluation"
-    most = max(intervals_used(entries).values(), default=0)
-    stated = sum(entry["stated"] for entry in entries)
-    rest = "check rests" if stated == 1 else "checks rest"
-    return " · ".join(
-        [
-            f"{good} of {explain.count(len(entries), what)} as expected",
-            f"{most:,} of {BUDGET:,} statistical intervals used",
-            f"{stated} {rest} on stated numbers",
-            explain.seconds(seconds),
-        ]
-    )
+    facts = outcome.summary(entries)
+    what = "claim" if facts["claims"] == facts["evaluations"] else "evaluation"
+    used, budget = facts["statistical_intervals"]["used"], facts["statistical_intervals"]["budget"]
+    parts = [
+        f"{facts['as_expected']} of {explain.count(facts['evaluations'], what)} as expected",
+        f"{used:,} of {budget:,} statistical intervals used",
+        f"{explain.count(facts['stated'], 'check')} resting on stated numbers",
+        explain.seconds(seconds),
+    ]
+    return " · ".join(parts)
 
 
-def over_seeds(entries: Sequence[dict[str, Any]]) -> list[str]:
+def over_seeds(entries: Sequence[outcome.Entry]) -> list[str]:
     """For every claim how often each verdict came; the seeds of what was not as expected."""
     lines = []
     for claim_id in dict.fromkeys(entry["id"] for entry in entries):

@@ -12,7 +12,7 @@ import numpy as np
 
 PIXEL = 0.75  # a pixel in the unit of the files, the point
 _STEP = 4.0  # points of a curve are compared at least this densely
-_SLACK = 0.02  # how far a point that is left out may lie from the curve that is drawn
+_SLACK = 0.04  # how far a point that is left out may lie from the curve that is drawn
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _DECIMAL = re.compile(r"-?\d+\.\d+")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -47,14 +47,24 @@ class Out:
 
 
 class Pace:
-    """How long is left, guessed from the seconds of earlier evidence and of what is done by now."""
+    """How long is left, guessed from the seconds of earlier evidence and of what is done by now.
 
-    def __init__(self, known: Mapping[Task, float], jobs: int) -> None:
-        self.known, self.jobs = dict(known), max(jobs, 1)
+    earlier: the seconds that evaluations took last time; asked once, when the first begins.
+    """
+
+    def __init__(self, earlier: Callable[[Sequence[Task]], Mapping[Task, float]], jobs: int) -> None:
+        self.earlier, self.jobs = earlier, max(jobs, 1)
+        self.known: dict[Task, float] | None = None
+
+    def begin(self, tasks: Sequence[Task]) -> None:
+        """These are left; nothing else needs to be known."""
+        if self.known is None:
+            self.known = dict(self.earlier(tasks))
 
     def learn(self, task: Task, seconds: float) -> None:
         """Another evaluation is done."""
-        self.known[task] = seconds
+        if self.known is not None:
+            self.known[task] = seconds
 
     def left(self, waiting: Iterable[Task], running: Mapping[Task, float]) -> float | None:
         """Seconds until all is done; None as long as nothing is known.
@@ -143,6 +153,7 @@ class Live(Lines):
 
     def started(self, task: Task) -> None:
         """A worker takes up an evaluation."""
+        self.pace.begin(list(self.waiting))
         self.waiting.pop(task, None)
         self.running[task] = time.monotonic(), "starting"
 

@@ -37,12 +37,13 @@ def constrained_max_margin(features, labels, norm, other, level, known):
 
     known: classifiers (j, k, d) whose support is a good start, the one of largest margin in `norm` first.
     Returns W (k, d), the multipliers of the pairs, (n, k) >= 0, and that of the ball ||W|| <= 1, (k, d): a
-    multiple of a subgradient of `norm` at W.
+    positive multiple of a subgradient of `norm` at W.
     """
     margins = [pair_margins(features @ W.T, labels).ravel() for W in known]
     pairs = np.unique(np.concatenate([np.flatnonzero(x <= SUPPORT * x.min()) for x in margins]))
     size = max(margins[0].min() / np.abs(features).max(), SMALLEST_SIZE)
-    return _generate(features, labels, norm, pairs, size, (other, level))
+    W, weights, of_ball = _generate(features, labels, norm, pairs, size, (other, level))
+    return W, weights, np.sign(np.sum(of_ball * W)) * of_ball
 
 
 def pair_margins(logits, labels):

@@ -299,3 +299,44 @@ def sign_ignored(decays):
 
 claim.control("1, as for b1 = b2", adam_bound=one, decays=((0.9, 0.95),), must_fail="h-adam-step")
 claim.control("b1^2 > b2", adam_bound=sign_ignored, decays=((0.95, 0.9),), must_fail="h-adam-step")
+
+
+ROWS = {
+    "a-gradient-at-most": r"(a)  $\|\nabla L\|_* \leq 2BG$",
+    "a-gradient-at-least": r"(a)  $\gamma G \leq \|\nabla L\|_*$",
+    "b-norms-at-least": r"(b)  $\|A\|_{\max} \leq \|A\|$",
+    "b-norms-at-most": r"(b)  $\|A\| \leq \|A\|_{\mathrm{sum}}$",
+    "c-softmax-curvature": r"(c)  $\mathrm{Var}_s(v) \leq 4(1-s_c)\|v\|_\infty^2$",
+    "d-impurity": r"(d)  $\sum s_j(1-s_j) \leq 2(1-s_c)$",
+    "e-proxy-at-most-loss": r"(e)  $G \leq L$",
+    "e-proxy-at-least": r"(e)  $L - G \leq nL^2/2$",
+    "f-loss-at-most-proxy": r"(f)  $L \leq 2G$, $L$ small",
+    "g-proxy-growth": r"(g)  $G_+ \leq e^{2B\eta\psi}G$",
+    "h-adam-step": r"(h)  $|M| \leq C(\beta_1,\beta_2)\sqrt{V}$",
+}
+SHOWN = 60  # entries a row
+
+
+@claim.figure
+def draw(figure, evidence):
+    figure.set_size_inches(plot.WIDTH, 4.6)
+    axes = figure.subplots()
+    for row, check in enumerate(ROWS):
+        tried = ratios(evidence.curve(check))
+        sharpened = next(c for c in evidence.data["controls"] if c["must_fail"] == check)["name"]
+        limit = tried[-1] / ratios(evidence.curve(check, control=sharpened))[-1]
+        shown = tried[np.linspace(0, len(tried) - 1, SHOWN).round().astype(int)]
+        axes.plot(shown, np.linspace(row + 0.34, row - 0.34, SHOWN), ".", markersize=2.5, color=plot.COLORS[0])
+        axes.plot([1, 1], [row - 0.42, row + 0.42], color=plot.COLORS[1], **plot.BOUND)
+        axes.plot([limit, limit], [row - 0.42, row + 0.42], **plot.CONTROL)
+    first = axes.get_lines()[:3]
+    labels = ["an instance (each row sorted)", "bound of the lemma", "control: a sharper constant"]
+    figure.legend(first, labels, loc="outside upper left", ncols=3, columnspacing=1, handlelength=1.6)
+    axes.set_yticks(range(len(ROWS)), list(ROWS.values()))
+    axes.grid(visible=False, axis="y")
+    axes.set(xlabel="measured / bound", xlim=(-0.02, 1.04), ylim=(len(ROWS) - 0.4, -0.6))
+
+
+def ratios(curve):
+    """measured / bound of all entries, sorted."""
+    return np.sort(np.ravel(np.asarray(curve.measured.middle) / np.asarray(curve.bound.middle)))

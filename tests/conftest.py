@@ -1,0 +1,21 @@
+"""Hypothesis profiles and toy projects."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.toys import write_project
+
+# `ci` finds the same on every machine; HYPOTHESIS_PROFILE=random looks further
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("random", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a toy project and returns its folder (see `toys.write_project`)."""
+    return lambda claims, **options: write_project(tmp_path / "project", claims, **options)
