@@ -1,7 +1,8 @@
 """Hypothesis profiles and toy projects."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Callable[..., Path]:
+def project(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Writes a toy project and returns its folder (see `toys.write_project`)."""
-    return lambda claims, **options: write_project(tmp_path / "project", claims, **options)
+    path = list(sys.path)
+    yield lambda claims, **options: write_project(tmp_path / "project", claims, **options)
+    # every project calls its package `claims`: the next one is not to find this one's
+    sys.path[:] = path
+    for name in [name for name in sys.modules if name == "claims" or name.startswith("claims.")]:
+        del sys.modules[name]

@@ -11,7 +11,18 @@ from verify import paper_map
 ROOT = Path(__file__).parent.parent
 MAP = paper_map.read(ROOT / "paper_map.yaml")
 MODULES = {claim_id: MAP.module_path(claim_id) for claim_id in MAP.ids()}
-HEAVY = {"jax", "optax", "optimistix", "cvxpy", "sympy", "scipy", "matplotlib", "flint", "highspy", "clarabel"}
+HEAVY = {
+    "jax",
+    "optax",
+    "optimistix",
+    "cvxpy",
+    "sympy",
+    "scipy",
+    "matplotlib",
+    "flint",
+    "highspy",
+    "clarabel",
+}
 
 
 @cache
@@ -102,7 +113,9 @@ def references(path: Path, node: ast.AST) -> set[tuple[str, str]]:
 
 def touches(reached: set[tuple[str, str]], room: str) -> bool:
     return any(
-        module == f"verify.{room}" or module.startswith(f"verify.{room}.") or (module, name) == ("verify", room)
+        module == f"verify.{room}"
+        or module.startswith(f"verify.{room}.")
+        or (module, name) == ("verify", room)
         for module, name in reached
     )
 

@@ -5,7 +5,20 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from verify import Claim, Interval, Record, SetupError, at_most, equal, evaluate, exact, less, rounded, stated, statistics
+from verify import (
+    Claim,
+    Interval,
+    Record,
+    SetupError,
+    at_most,
+    equal,
+    evaluate,
+    exact,
+    less,
+    rounded,
+    stated,
+    statistics,
+)
 from verify.verdict import misuse_of_stated
 
 
@@ -259,7 +272,9 @@ def test_streams_belong_to_functions():
         def positive(data):
             return less(0, data)
 
-        claim.control("negative", data=lambda rng: (seen.append(rng.normal()), exact(-1))[1], must_fail="positive")
+        claim.control(
+            "negative", data=lambda rng: (seen.append(rng.normal()), exact(-1))[1], must_fail="positive"
+        )
         assert evaluate(claim, seed=seed).verdict == "verified"
         return seen
 
@@ -288,7 +303,10 @@ def test_replacements_stack():
         (lambda c: evaluate(c, size="huge"), "size is quick or full"),
         (lambda c: evaluate(c, frist=1), "no quantity or parameter 'frist'"),
         (lambda c: evaluate(Claim("toy/empty")), "without a check"),
-        (lambda c: c.control("x", must_fail="sum", first=3, cases={"n": (7,)}) or evaluate(c), "names no case"),
+        (
+            lambda c: c.control("x", must_fail="sum", first=3, cases={"n": (7,)}) or evaluate(c),
+            "names no case",
+        ),
     ],
 )
 def test_set_up_errors_say_what_is_wrong(make, message):

@@ -107,14 +107,14 @@ def test_no_pyplot_state():
 
 def test_many_long_curves_stay_small():
     def act(figure):
-        for axes in plot.panel_grid(figure, ["A", "B"]):
+        for axes in plot.panel_grid(figure, ["A"]):
             x = np.geomspace(1, 1e5, 400)
             for k in range(6):
                 y = (k + 1) * x**-0.5 * (1 + 0.05 * np.sin(4 * np.log(x)))
                 plot.curve_with_bound(axes, x, between(0.9 * y, 1.1 * y), 2 * y)
             axes.set(xscale="log", yscale="log")
 
-    assert len(drawing(act)) < 150_000
+    assert len(drawing(act)) < 75_000
 
 
 def test_fewer_points_show_the_same():
@@ -301,22 +301,15 @@ def test_rewritten_only_if_something_visible_changed(project):
     assert states(project, "paper/good") == {"good": UNCHANGED}
     assert path.read_bytes() == before
     run(project, "good", share=0.5)
-    (project.store.path(Task("paper/good")).with_name("figure.json")).write_text("{ damaged")
+    project.store.path(Task("paper/good")).with_name("figure.json").write_text("{ damaged")
     assert states(project, "paper/good", check=True) == {"good": DIFFERS}
     assert path.read_bytes() == before
     assert states(project, "paper/good") == {"good": WRITTEN}
-    assert path.read_bytes() != before
-
-
-def test_a_damaged_file_is_drawn_again(project):
-    path = project.root / "figures" / "paper" / "good.svg"
-    run(project, "good")
-    states(project, "paper/good")
-    before = path.read_text()
-    path.write_text(before[:500])
-    assert states(project, "paper/good", check=True) == {"good": DIFFERS}
+    changed = path.read_bytes()
+    assert changed != before
+    path.write_bytes(changed[:500])
     assert states(project, "paper/good") == {"good": WRITTEN}
-    assert path.read_text() == before
+    assert path.read_bytes() == changed
 
 
 def test_one_failure_does_not_keep_others_from_being_drawn(project):

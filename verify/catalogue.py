@@ -117,7 +117,7 @@ class Catalogue:
         lines = explain.hanging("", row.title, "  ")
         if known.entry is not None:
             old = "" if known.state == CURRENT else " (stale: code, data or versions changed since)"
-            said = explain.SYMBOLS.get(known.entry["verdict"], " ") + " " + explain.verdict(known.entry)
+            said = f"{explain.symbol(known.entry)} {explain.verdict(known.entry)}"
             lines += explain.hanging("", f"{said}: {known.entry['reason']}{old}", "  ")
         else:
             lines.append(f"  not run yet: verify run {claim_id}")

@@ -192,7 +192,9 @@ class Claim:
             if any(all(case.get(name) == value for name, value in want.items()) for want in wanted)
         ]
         if not chosen:
-            raise SetupError(f"{self.id}: control {alteration.name!r} names no case of the claim: {alteration.cases}")
+            raise SetupError(
+                f"{self.id}: control {alteration.name!r} names no case of the claim: {alteration.cases}"
+            )
         return chosen
 
     def arguments(self, function: Function) -> list[str]:
@@ -233,7 +235,9 @@ class Claim:
         if alteration.name in self.controls or alteration.name in self.ablations:
             raise SetupError(f"{self.id}: there are two controls or ablations {alteration.name!r}")
         if alteration.check not in self.checks:
-            raise SetupError(self._unknown(alteration.check, self.checks, f"check of control {alteration.name!r}"))
+            raise SetupError(
+                self._unknown(alteration.check, self.checks, f"check of control {alteration.name!r}")
+            )
         if not alteration.changes:
             raise SetupError(f"{self.id}: control {alteration.name!r} changes nothing")
         self.replace(**alteration.changes)
@@ -248,7 +252,9 @@ class Claim:
 
         def visit(name: str, trail: tuple[str, ...]) -> None:
             if name in trail:
-                raise SetupError(f"{self.id}: {' asks for '.join((*trail, name))}: the quantities form a circle")
+                raise SetupError(
+                    f"{self.id}: {' asks for '.join((*trail, name))}: the quantities form a circle"
+                )
             if name in done or name not in self.quantities:
                 return
             for function in self.quantities[name].layers:

@@ -182,6 +182,8 @@ def list_(
         _print_json({"schema": 1, "papers": papers})
     else:
         terminal.listing(terminal.Out(sys.stdout), papers)
+        if not papers:
+            typer.echo("no findings" if findings else "no papers yet", err=True)
 
 
 @app.command()

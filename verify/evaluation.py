@@ -134,7 +134,9 @@ class _Evaluation:
             for name in names:
                 value = world.value(name)
                 if isinstance(value, Comparison):
-                    value = Record(measured=value.measured, bound=value.bound, within=value.within, **value.at)
+                    value = Record(
+                        measured=value.measured, bound=value.bound, within=value.within, **value.at
+                    )
                 kept = self.keeper.keep(name, world.key(name), value)
                 values |= {name: kept} if kept else {}
             self.data["worlds"].append({"control": control, "case": plain(world.case), "values": values})

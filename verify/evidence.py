@@ -82,7 +82,11 @@ class Evidence:
             where = f" in control {control!r}" if control else ""
             raise SetupError(
                 f"{self.id}: evidence keeps no {name!r}{where} for {case}; it keeps {', '.join(kept)}"
-                + (f"; left out for size: {', '.join(self.data['left_out'])}" if self.data["left_out"] else "")
+                + (
+                    f"; left out for size: {', '.join(self.data['left_out'])}"
+                    if self.data["left_out"]
+                    else ""
+                )
             )
         return unpack(tree, self.arrays)
 

@@ -119,6 +119,8 @@ def _distance(record: Entry) -> str:
     gaps = [x - y for x, y in pairs if x is not None and y is not None]
     if not gaps or within is None or (record["outcome"] == "holds" and max(gaps) < 0):
         return ""
+    if record.get("relation") == "<" and record["outcome"] == "fails":
+        return f"{notation.number(max(gaps))}, and the inequality is strict"
     resolution = f", the resolution being {notation.number(within)}" if within else ""
     return notation.number(max(gaps)) + resolution
 
@@ -136,6 +138,12 @@ def headline(entry: Entry) -> str:
     """paper/claim: refuted, expected verified."""
     seed = f" (seed {entry['seed']})" if entry["seed"] else ""
     return f"{entry['id']}{seed}: {verdict(entry)}"
+
+
+def symbol(entry: Entry) -> str:
+    """The verdict's symbol; what is verified against expectation gets no ✓."""
+    word = entry["verdict"] or entry["state"]
+    return SYMBOLS["refuted"] if word == "verified" and not entry["ok"] else SYMBOLS.get(word, " ")
 
 
 def verdict(entry: Entry) -> str:
@@ -156,7 +164,7 @@ def unexpected(entry: Entry, because: str | None = None, options: Sequence[str] 
 
     because: why the map expects another verdict; options: what the command needs besides, such as --map.
     """
-    lines = [f"{SYMBOLS.get(entry['verdict'], ' ')} {headline(entry)}"]
+    lines = [f"{symbol(entry)} {headline(entry)}"]
     if because and not entry["ok"]:
         lines += hanging("", f"{expected(entry)} is expected because {because}", "  ")
     if entry["error"]:

@@ -9,7 +9,7 @@ import platform
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,12 +46,10 @@ class Source:
 
 
 class Keys:
-    """The keys of a project's claims. Files are read again when they change."""
+    """The keys of a project's claims. A file is read again when it changes."""
 
     def __init__(self, paper_map: PaperMap) -> None:
         self.map, self.root = paper_map, paper_map.root
-        self._sources: dict[Path, tuple[Signature, Source]] = {}
-        self._data: dict[Path, tuple[Signature, str]] = {}
 
     def evidence(
         self, claim_id: str, seed: int, size: str, parameters: Iterable[tuple[str, Any]] = ()
@@ -66,9 +64,9 @@ class Keys:
         return _digest(
             {
                 "claim": claim_id,
-                "modules": {name: self._source(path, name).digest for name, path in modules.items()},
+                "modules": {name: _source(path, name).digest for name, path in modules.items()},
                 "data": self._data_files(self.map.module_path(claim_id).parent, modules.values()),
-                "engine": self._engine(),
+                "engine": _engine(),
                 "seed": seed,
                 "size": size,
                 "parameters": dict(parameters),
@@ -79,14 +77,14 @@ class Keys:
     def figure(self, claim_id: str, evidence_key: str) -> str:
         """The key of a figure: its evidence, its draw function and what that imports, the plotting room."""
         name, plot = self.map.module_name(claim_id), ENGINE / "plot.py"
-        own = self._source(self.map.module_path(claim_id), name)
+        own = _source(self.map.module_path(claim_id), name)
         modules = self._reached(*own.figure_imports)
         return _digest(
             {
                 "evidence": evidence_key,
                 "draw": own.figure,
-                "modules": {name: self._source(path, name).digest for name, path in modules.items()},
-                "plot": self._source(plot, "verify.plot").digest,
+                "modules": {name: _source(path, name).digest for name, path in modules.items()},
+                "plot": _source(plot, "verify.plot").digest,
                 "matplotlib": _version("matplotlib"),
             }
         )
@@ -102,7 +100,7 @@ class Keys:
             path = self._file(name)
             if path is not None:
                 found[name] = path
-            imports = self._source(path, name).imports if path is not None else ()
+            imports = _source(path, name).imports if path is not None else ()
             for other in (*imports, parent):
                 if other and other not in seen:
                     seen.add(other)
@@ -120,18 +118,6 @@ class Keys:
                 return path
         return None
 
-    def _engine(self) -> dict[str, str]:
-        paths = [path for room in NUMERICAL_ROOMS for path in _python_files(room)]
-        return {str(path.relative_to(ENGINE)): self._source(path, "verify").digest for path in paths}
-
-    def _source(self, path: Path, name: str) -> Source:
-        signature = _signature(path)
-        known = self._sources.get(path)
-        if known is None or known[0] != signature:
-            package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-            known = self._sources[path] = signature, read_source(path, package)
-        return known[1]
-
     def _data_files(self, folder: Path, modules: Iterable[Path]) -> dict[str, str]:
         """Digests of the files beside the modules that are no code: the whole folder of the paper, and of
         other packages what lies right beside a module that is reached. Hidden files are no data.
@@ -141,17 +127,10 @@ class Keys:
             found |= {path for path in beside.iterdir() if path.is_file()}
         names = {path.relative_to(self.root): path for path in found}
         return {
-            name.as_posix(): self._content(path)
+            name.as_posix(): _content(path, _signature(path))
             for name, path in sorted(names.items())
             if path.suffix not in (".py", ".pyc") and not any(part.startswith(".") for part in name.parts)
         }
-
-    def _content(self, path: Path) -> str:
-        signature = _signature(path)
-        known = self._data.get(path)
-        if known is None or known[0] != signature:
-            known = self._data[path] = signature, hashlib.sha256(_bytes(path)).hexdigest()
-        return known[1]
 
 
 def read_source(path: Path, package: str) -> Source:
@@ -185,6 +164,26 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _engine() -> dict[str, str]:
+    paths = [path for room in NUMERICAL_ROOMS for path in _python_files(room)]
+    return {str(path.relative_to(ENGINE)): _source(path, "verify").digest for path in paths}
+
+
+def _source(path: Path, name: str) -> Source:
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return _source_then(path, package, _signature(path))
+
+
+@lru_cache(maxsize=10_000)
+def _source_then(path: Path, package: str, signature: Signature) -> Source:
+    return read_source(path, package)
+
+
+@lru_cache(maxsize=10_000)
+def _content(path: Path, signature: Signature) -> str:
+    return hashlib.sha256(_bytes(path)).hexdigest()
 
 
 def _digest_and_imports(tree: ast.Module, package: str) -> tuple[str, frozenset[str]]:

@@ -50,6 +50,18 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     return (yield)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A worker of xdist reads the command line itself, and does not see what was chosen for it here."""
+    node.workerinput["verify_groups"] = node.config.option.dist == "loadgroup"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In a worker of xdist, which appends the group to an item's id if there are groups."""
+    if getattr(config, "workerinput", {}).get("verify_groups"):
+        config.option.loadgroup = True
+
+
 def _meets_a_map(config: pytest.Config) -> bool:
     """Whether a map is an argument or lies in a folder that is one, or at the root."""
     paths = [config.invocation_params.dir / str(arg).split("::")[0] for arg in config.args]
@@ -112,7 +124,7 @@ class ClaimNode(pytest.Collector):
             claim = self.evaluations.suite.claim(self.name)
             claim.validate()
         except SetupError as error:
-            self.broken = str(error)
+            self.broken = str(error).removeprefix(f"{self.name}: ")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit and pytest.skip at import are no Exceptions
@@ -254,7 +266,7 @@ class CheckItem(ClaimItem):
 
         record = self.record("checks")
         if record["outcome"] != "holds":
-            raise FailedError("\n".join([*explain.check(record), self.again(self.entry())]))
+            raise FailedError("\n".join([*explain.check(record), self.again(self.entry())]).strip())
 
 
 class ControlItem(ClaimItem):
@@ -266,7 +278,7 @@ class ControlItem(ClaimItem):
 
         record = self.record("controls")
         if not record["rejected"]:
-            raise FailedError("\n".join([*explain.control(record), self.again(self.entry())]))
+            raise FailedError("\n".join([*explain.control(record), self.again(self.entry())]).strip())
 
 
 class FigureItem(ClaimItem):

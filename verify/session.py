@@ -133,8 +133,8 @@ class Session:
             used, budget = (own["statistical_intervals"][name] for name in ("used", "budget"))
             if used > budget:
                 raise SetupError(
-                    f"seed {seed} uses {used:,} statistical intervals, more than the {budget:,} that keep a run "
-                    f"trustworthy; test fewer entries, or make one statement of several"
+                    f"seed {seed} uses {used:,} statistical intervals, more than the {budget:,} that keep "
+                    f"a run trustworthy; test fewer entries, or make one statement of several"
                 )
 
     def interrupted(self) -> None:

@@ -7,7 +7,9 @@ import hashlib
 import io
 import json
 import os
+import re
 import warnings
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from verify.workers import Task
 
 FORMAT = 1
+_DIGEST = re.compile("[0-9a-f]{64}")
 FIELDS = {
     "id": str, "seed": int, "size": str, "verdict": str, "reason": str, "key": str, "seconds": float,
     "parameters": dict, "assumptions": list, "checks": list, "controls": list, "ablations": list,
@@ -140,8 +143,12 @@ def _evidence(raw: bytes, path: Path, task: Task) -> Evidence:
     if not isinstance(data, dict) or not all(isinstance(data.get(f), kind) for f, kind in FIELDS.items()):
         raise DamagedError("lacks fields that evidence has")
     if (data["id"], data["seed"], data["size"]) != (task.claim_id, task.seed, task.size):
-        raise DamagedError(f"is the evidence of {data['id']}, seed {data['seed']}, size {data['size']}")
-    return Evidence(data, _arrays(_npz_path(path, str(digest)), digest) if digest is not None else {})
+        raise DamagedError(f"is evidence of {data['id']}, seed {data['seed']}, size {data['size']}")
+    if digest is None:
+        return Evidence(data)
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise DamagedError("does not say which arrays it has")
+    return Evidence(data, _arrays(_npz_path(path, digest), digest))
 
 
 def _arrays(path: Path, digest: str) -> dict[str, np.ndarray]:
@@ -150,8 +157,11 @@ def _arrays(path: Path, digest: str) -> dict[str, np.ndarray]:
         raise DamagedError(f"has lost its arrays, {path.name}")
     if hashlib.sha256(raw).hexdigest() != digest:
         raise DamagedError(f"has damaged arrays, {path.name}")
-    with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-        return dict(arrays)
+    try:
+        with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise DamagedError(f"has arrays that are none, {path.name} ({error})") from error
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -175,9 +185,12 @@ def _checksum(content: dict[str, Any]) -> str:
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     """Equal bytes for equal arrays: numpy dates the members of the archive 1980."""
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise ValueError(f"array {name} holds Python objects, which only pickle can store")
     stream = io.BytesIO()
     named: dict[str, Any] = dict(sorted(arrays.items()))
-    np.savez(stream, allow_pickle=False, **named)
+    np.savez(stream, **named)
     return stream.getvalue()
 
 

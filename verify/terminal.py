@@ -104,14 +104,13 @@ class Lines(Watcher):
 
     def show(self, entry: explain.Entry) -> None:
         """One line."""
-        symbol = explain.SYMBOLS.get(entry["verdict"], " ")
         seed = f"  seed {entry['seed']}" if self.several_seeds else ""
         took = "cached" if entry["cached"] else explain.seconds(entry["seconds"])
         facts = (
             f"{entry['kind']:<11}  {entry['grade'] or '–':<11}  {explain.weakest_power(entry['power']):<8}"
         )
         said = f"{took:<8}  {explain.verdict(entry)}"
-        self.out.line(f"{symbol} {entry['id']:<{self.width}}{seed}  {facts}  {said}")
+        self.out.line(f"{explain.symbol(entry)} {entry['id']:<{self.width}}{seed}  {facts}  {said}")
 
     def finished(self, result: Result) -> None:
         """Takes the evaluation off the list of what is left."""
@@ -149,7 +148,7 @@ class Live(Lines):
     def show(self, entry: explain.Entry) -> None:
         """Only what is not as expected is worth a line before the table."""
         if not entry["ok"]:
-            self.out.line(f"{explain.SYMBOLS.get(entry['verdict'], ' ')} {explain.headline(entry)}", RED)
+            self.out.line(f"{explain.symbol(entry)} {explain.headline(entry)}", RED)
 
     def started(self, task: Task) -> None:
         """A worker takes up an evaluation."""
@@ -219,9 +218,7 @@ def verdicts(out: Out, entries: Sequence[explain.Entry]) -> None:
         )
     for entry in entries:
         took = Text("cached", GREY) if entry["cached"] else Text(f"{entry['seconds']:.1f}")
-        verdict = Text(
-            f"{explain.SYMBOLS.get(entry['verdict'], ' ')} {explain.verdict(entry)}", colour(entry)
-        )
+        verdict = Text(f"{explain.symbol(entry)} {explain.verdict(entry)}", colour(entry))
         seed = [str(entry["seed"])] if several else []
         power = explain.weakest_power(entry["power"])
         table.add_row(entry["id"], *seed, entry["kind"], verdict, entry["grade"] or "–", power, took)
@@ -265,10 +262,9 @@ def paper_lines(paper: Mapping[str, Any]) -> list[str]:
 
 def claim_line(claim: Mapping[str, Any], width: int) -> str:
     """One claim of the list."""
-    said = claim["verdict"] or claim["state"]
+    said = explain.verdict(claim) if claim["verdict"] else claim["state"]
     facts = f"{claim['kind']:<11}  {claim['priority']:<8}  {claim['known']:<13}  {claim['grade'] or '–':<11}"
-    expected = "" if claim["ok"] is not False else f", expected {explain.expected(claim)}"
-    return f"  {explain.SYMBOLS.get(said, ' ')} {claim['id']:<{width}}  {facts}  {said}{expected}"
+    return f"  {explain.symbol(claim)} {claim['id']:<{width}}  {facts}  {said}"
 
 
 def page(out: Out, sections: Sequence[tuple[str, Sequence[str]]]) -> None:

@@ -28,7 +28,10 @@ class World:
     ) -> None:
         self.claim, self.seed, self.case, self.memo = claim, seed, dict(case), memo
         self.given = dict(given or {})
-        self.parameters = {**claim.parameters(), **{k: v for k, v in case.items() if k not in claim.overrides}}
+        self.parameters = {
+            **claim.parameters(),
+            **{k: v for k, v in case.items() if k not in claim.overrides},
+        }
         self._keys: dict[tuple[str, int], Any] = {}
 
     def value(self, name: str) -> Any:

@@ -36,7 +36,9 @@ class Ceiling:
         feasible = [rho_p for rho_q, rho_p in self.attained if rho_q.lower >= level.upper]
         lower = stack(feasible).largest() if feasible else 0 * level
         inverse = stack([(1 - rest / level) / size for rest, size in self.splits]).largest()
-        return certify.bracket(lower, 1 / inverse, "ceiling: feasible classifiers and splittings of dual points")
+        return certify.bracket(
+            lower, 1 / inverse, "ceiling: feasible classifiers and splittings of dual points"
+        )
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,9 @@ def floor(data, path, losses, size, classes, dimension):
     speed, ratio, steps = path.speed[:-1], losses.ratio[:-1], path.steps[1:]
     reach = world.reach(data.features, "max") * (path.rates * speed)
     drift = 2 * reach * reach * (2 * reach).exp()
-    told, (gain,) = told_and_sums(losses.log_loss, len(data.labels), steps, (path.rates * slope - drift) * ratio)
+    told, (gain,) = told_and_sums(
+        losses.log_loss, len(data.labels), steps, (path.rates * slope - drift) * ratio
+    )
     return Record(step=steps[told], told=told, value=gain / size[1:][told])
 
 
@@ -170,7 +172,9 @@ def draw(figure, evidence):
     own = evidence.curve("margin-gap")
     plot.curve_with_bound(panel, own.step, own.measured, own.bound, label="max-norm margin")
     rival = evidence.curve("margin-gap", control="margin measured in the Frobenius norm")
-    plot.curve_with_bound(panel, rival.step, rival.measured, label="control: Frobenius margin", **plot.CONTROL)
+    plot.curve_with_bound(
+        panel, rival.step, rival.measured, label="control: Frobenius margin", **plot.CONTROL
+    )
     gamma = evidence.of("gamma")
     for eps in (1e-8, 1e-4):
         attained = evidence.of("attained", control=f"epsilon = {eps:g}")
@@ -178,5 +182,7 @@ def draw(figure, evidence):
         told = steps >= own.step[0]
         label = f"control: $\\epsilon$ = {eps:g}"
         plot.curve_with_bound(panel, steps[told], (1 - attained / gamma)[told], label=label, **plot.CONTROL)
-    panel.set(xscale="log", yscale="log", xlabel="step $t$", ylabel=r"relative gap $1 - m(W_t) / (\gamma \|W_t\|)$")
+    panel.set(
+        xscale="log", yscale="log", xlabel="step $t$", ylabel=r"relative gap $1 - m(W_t) / (\gamma \|W_t\|)$"
+    )
     plot.legend(panel, bound="explicit bound")

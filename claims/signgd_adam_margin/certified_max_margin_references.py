@@ -25,7 +25,14 @@ claim = Claim(
     ),
     full={"cases": ({"norm": "max", "eta0": 0.1, "steps": 1_200},), "per_class": 100_000, "keep": 12},
 )
-RIVAL = {"max": 3.0, "frobenius": "spectral", "spectral": "frobenius", "sum": "max", "nuclear": "max", 3.0: "max"}
+RIVAL = {
+    "max": 3.0,
+    "frobenius": "spectral",
+    "spectral": "frobenius",
+    "sum": "max",
+    "nuclear": "max",
+    3.0: "max",
+}
 
 
 @claim.instance
@@ -49,7 +56,9 @@ def path(data, norm, eta0, steps, keep=60):
 def curves(data, path, norm):
     """Lower and upper bound on gamma from every recorded step, W_0 = 0 left out."""
     upper = [
-        world.dual_value(data.features, data.labels, world.softmax_weights(data.features, data.labels, W), norm)
+        world.dual_value(
+            data.features, data.labels, world.softmax_weights(data.features, data.labels, W), norm
+        )
         for W in path.iterates[1:]
     ]
     lower = world.normalised_margin(data.features, data.labels, path.iterates[1:], norm)
@@ -80,7 +89,11 @@ def above(curves, solution):
 @claim.check("curves-meet")
 def meet(curves):
     ratio = curves.upper.smallest() / curves.lower.largest()
-    return equal(ratio, exact(1), within=stated(0.05, "how closely a run of this length is asked to enclose the margin"))
+    return equal(
+        ratio,
+        exact(1),
+        within=stated(0.05, "how closely a run of this length is asked to enclose the margin"),
+    )
 
 
 def shuffled(data, norm, solution, rng):

@@ -166,7 +166,9 @@ def below(attained, gamma, path):
     return at_most(attained, gamma, within=gamma.gap(), step=path.steps[1:])
 
 
-claim.control("error counted 1.8 times instead of twice", factor=1.8, must_fail="momentum-costs-twice-its-error")
+claim.control(
+    "error counted 1.8 times instead of twice", factor=1.8, must_fail="momentum-costs-twice-its-error"
+)
 claim.control("gamma 20% too large", gamma=lambda gamma: 1.2 * gamma, must_fail="gradient-dominates-proxy")
 claim.control("gamma 10% too small", gamma=lambda gamma: 0.9 * gamma, must_fail="margin-below-gamma")
 
@@ -182,7 +184,13 @@ def in_rival_norm(data, path, norm, gamma):
 def slow_path(data, rates, norm, slow_b1=0.9995):
     """Momentum that remembers about as long as the whole transient."""
     return train.descend(
-        data.features, data.labels, rates, momentum(norm), {"b1": slow_b1}, measure=momentum_error(norm), keep=120
+        data.features,
+        data.labels,
+        rates,
+        momentum(norm),
+        {"b1": slow_b1},
+        measure=momentum_error(norm),
+        keep=120,
     )
 
 
@@ -218,7 +226,12 @@ def of_muon(data, muon_path, norm):
 
 
 claim.run(muon_path)
-claim.ablation("polar factor by optax's Newton-Schulz", check="margin-gap", attained=of_muon, cases={"norm": ("spectral",)})
+claim.ablation(
+    "polar factor by optax's Newton-Schulz",
+    check="margin-gap",
+    attained=of_muon,
+    cases={"norm": ("spectral",)},
+)
 
 
 @claim.figure
@@ -229,7 +242,9 @@ def draw(figure, evidence):
         own = evidence.curve("margin-gap", **case)
         rival = evidence.curve("margin-gap", control="margin measured in another norm", **case)
         plot.curve_with_bound(panel, own.step, own.measured, own.bound, label="run")
-        plot.curve_with_bound(panel, rival.step, rival.measured, label="control: another norm", **plot.CONTROL)
+        plot.curve_with_bound(
+            panel, rival.step, rival.measured, label="control: another norm", **plot.CONTROL
+        )
         panel.set(xscale="log", yscale="log", xlabel="step $t$")
     panels[0].set_ylabel(r"relative gap $1 - m(W_t) / (\gamma \|W_t\|)$")
     plot.legend(panels[0], bound="explicit bound")

@@ -88,7 +88,11 @@ def decrease(losses, gamma, radius, rates, curvature=1):
 def margin_gap(attained, size, losses, gamma, radius, rates, path, data, curvature=1):
     ratio, steps = losses.ratio[:-1], path.steps[1:]
     told, (signal, drift) = told_and_sums(
-        losses.log_loss, len(data.labels), steps, rates * ratio, second_order(radius, rates, curvature) * ratio
+        losses.log_loss,
+        len(data.labels),
+        steps,
+        rates * ratio,
+        second_order(radius, rates, curvature) * ratio,
     )
     length = size[1:][told]
     return at_most(1 - attained[told] / gamma, 1 - signal / length + drift / length / gamma, step=steps[told])
@@ -135,7 +139,9 @@ def draw(figure, evidence):
         own = evidence.curve("margin-gap", **case)
         rival = evidence.curve("margin-gap", control="margin measured in another norm", **case)
         plot.curve_with_bound(panel, own.step, own.measured, own.bound, label="run")
-        plot.curve_with_bound(panel, rival.step, rival.measured, label="control: another norm", **plot.CONTROL)
+        plot.curve_with_bound(
+            panel, rival.step, rival.measured, label="control: another norm", **plot.CONTROL
+        )
         panel.set(xscale="log", yscale="log", xlabel="step $t$")
     panels[0].set_ylabel(r"relative gap $1 - m(W_t) / (\gamma \|W_t\|)$")
     plot.legend(panels[0], bound="explicit bound")

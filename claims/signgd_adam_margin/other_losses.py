@@ -128,7 +128,9 @@ def in_rival_norm(data, path, norm, gamma, seen):
     """The same run's margin relative to another norm's maximum, in units of gamma."""
     rival = RIVAL[norm]
     own = world.normalised_margin(data.features, data.labels, path.iterates[1:], rival)
-    return Record(**{**vars(seen), "margin": own / world.max_margin(data.features, data.labels, rival) * gamma})
+    return Record(
+        **{**vars(seen), "margin": own / world.max_margin(data.features, data.labels, rival) * gamma}
+    )
 
 
 def pair_in_rival_norm(data, pair_path, norm, gamma, pair_seen):
@@ -137,8 +139,26 @@ def pair_in_rival_norm(data, pair_path, norm, gamma, pair_seen):
 
 claim.control("margin measured in another norm", seen=in_rival_norm, must_fail="a-priori")
 claim.control("another norm, explicit bound", seen=in_rival_norm, must_fail="exponential-margin-gap")
-claim.control("another norm, pair-logistic", pair_seen=pair_in_rival_norm, must_fail="pair-logistic-margin-gap")
-claim.control("gamma 10% too small", gamma=lambda gamma: 0.9 * gamma, must_fail="margin-below-gamma")
 claim.control(
-    "polynomial tail", loss=train.polynomial, must_fail="a-priori", cases={"norm": ("max",)}
+    "another norm, pair-logistic", pair_seen=pair_in_rival_norm, must_fail="pair-logistic-margin-gap"
 )
+claim.control("gamma 10% too small", gamma=lambda gamma: 0.9 * gamma, must_fail="margin-below-gamma")
+claim.control("polynomial tail", loss=train.polynomial, must_fail="a-priori", cases={"norm": ("max",)})
+
+
+@claim.figure
+def draw(figure, evidence):
+    names = {"max": "SignGD", "frobenius": "normalised GD", "spectral": "spectral descent"}
+    panels = plot.panel_grid(figure, list(names.values()), columns=3, sharey=True)
+    for panel, case in zip(panels, evidence.cases, strict=True):
+        own, pair = evidence.curve("a-priori", **case), evidence.curve("pair-logistic-margin-gap", **case)
+        plot.curve_with_bound(panel, own.step, own.measured, own.bound, label="exponential")
+        plot.curve_with_bound(panel, pair.step, pair.measured, label="pair-logistic")
+        if evidence.has("check[a-priori]", control="polynomial tail", **case):
+            tail = evidence.curve("a-priori", control="polynomial tail", **case)
+            plot.curve_with_bound(
+                panel, tail.step, tail.measured, label="control: polynomial", **plot.CONTROL
+            )
+        panel.set(xscale="log", yscale="log", xlabel="step $t$")
+    panels[0].set_ylabel(r"relative gap $1 - m(W_t) / (\gamma \|W_t\|)$")
+    plot.legend(panels[0], bound="a priori bound")

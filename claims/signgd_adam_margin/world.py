@@ -42,14 +42,19 @@ def margin(features, labels, W) -> Interval:
     W = np.asarray(W, dtype=float)
     k = W.shape[-2]
     flat = certify.product(features, W.reshape(-1, W.shape[-1]).T)
-    logits = Interval(*(end.reshape(len(features), -1, k) for end in (flat.lower, flat.upper)), flat.grade, flat.because)
+    logits = Interval(
+        *(end.reshape(len(features), -1, k) for end in (flat.lower, flat.upper)), flat.grade, flat.because
+    )
     rows = np.arange(len(labels))
     own = logits[rows, :, labels][:, :, None]
     smallest = [
-        (own[labels == c] - logits[labels == c][:, :, np.arange(k) != c]).smallest(axis=(0, 2)) for c in np.unique(labels)
+        (own[labels == c] - logits[labels == c][:, :, np.arange(k) != c]).smallest(axis=(0, 2))
+        for c in np.unique(labels)
     ]
     each = stack(smallest).smallest(axis=0)
-    return Interval(*(end.reshape(W.shape[:-2]) for end in (each.lower, each.upper)), each.grade, each.because)
+    return Interval(
+        *(end.reshape(W.shape[:-2]) for end in (each.lower, each.upper)), each.grade, each.because
+    )
 
 
 def normalised_margin(features, labels, W, norm) -> Interval:

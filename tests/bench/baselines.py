@@ -7,9 +7,11 @@ import numpy as np
 
 
 def _norm(cp, W, norm):
-    return {"max": lambda: cp.max(cp.abs(W)), "frobenius": lambda: cp.norm(W, "fro"), "spectral": lambda: cp.sigma_max(W)}[
-        norm
-    ]()
+    return {
+        "max": lambda: cp.max(cp.abs(W)),
+        "frobenius": lambda: cp.norm(W, "fro"),
+        "spectral": lambda: cp.sigma_max(W),
+    }[norm]()
 
 
 def margin_vectorised(features, labels, norm):
