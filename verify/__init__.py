@@ -24,18 +24,23 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "Claim": "claim", "Record": "record", "Interval": "interval", "exact": "interval", "rounded": "interval", "rounding": "interval",
-    "stated": "interval", "hull": "interval", "stack": "interval", "concatenate": "interval", "at_most": "relation", "equal": "relation",
-    "less": "relation", "evaluate": "evaluation", "Evidence": "evidence", "load": "suite", "Suite": "suite",
-    "CertificateError": "errors", "NotAValueError": "errors", "SetupError": "errors",
-}  # fmt: skip
 _ROOMS = ("certify", "plot", "statistics", "train")
+_HOMES = {
+    "claim": ("Claim",),
+    "record": ("Record",),
+    "interval": ("Interval", "concatenate", "exact", "hull", "rounded", "rounding", "stack", "stated"),
+    "relation": ("at_most", "equal", "less"),
+    "evaluation": ("evaluate",),
+    "evidence": ("Evidence",),
+    "suite": ("Suite", "load"),
+    "errors": ("CertificateError", "NotAValueError", "SetupError"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "CertificateError", "Claim", "Evidence", "Interval", "NotAValueError", "Record", "SetupError", "Suite", "at_most",
-    "certify", "concatenate", "equal", "evaluate", "exact", "hull", "less", "load", "plot", "rounded", "rounding", "stack", "stated", "statistics",
-    "train",
+    "CertificateError", "Claim", "Evidence", "Interval", "NotAValueError", "Record", "SetupError", "Suite",
+    "at_most", "certify", "concatenate", "equal", "evaluate", "exact", "hull", "less", "load", "plot", "rounded",
+    "rounding", "stack", "stated", "statistics", "train",
 ]  # fmt: skip
 
 

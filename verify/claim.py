@@ -218,7 +218,7 @@ class Claim:
             self.cases_of(alteration)
         self._refuse_cycles()
 
-    # --- inside -----------------------------------------------------------------------------------------------
+    # --- inside ---------------------------------------------------------------------------------------------
 
     def _functions(self) -> Iterator[tuple[str, int, Function]]:
         for quantity in self.quantities.values():

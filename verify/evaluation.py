@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -217,7 +217,7 @@ def scaled(value: Any, factor: float) -> Any:
     return value
 
 
-def _for_all(name: str, found: list[tuple[Mapping[str, Any], Comparison]]) -> dict[str, Any]:
+def _for_all(name: str, found: Sequence[tuple[Mapping[str, Any], Comparison]]) -> dict[str, Any]:
     """One record for all cases: the worst outcome, its case decisive."""
     order = (FAILS, UNDECIDED, HOLDS)
     records = [describe_comparison(name, comparison, case) for case, comparison in found]

@@ -287,8 +287,8 @@ def _together(values: list[Interval], join: Callable[..., Any]) -> Interval:
     up = [np.asarray(v.upper if exactly else _float_up(v.upper)) for v in values]
     kind = object if exactly else float
     grade = min((v.grade for v in values), key=GRADES.index)
-    ends = (join([end.astype(kind) for end in side]) for side in (low, up))
-    return Interval(*ends, grade, _join(*values))
+    lower, upper = (join([end.astype(kind) for end in side]) for side in (low, up))
+    return Interval(lower, upper, grade, _join(*values))
 
 
 # --- inside -------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class World:
         claim: Claim,
         seed: int,
         case: Mapping[str, Any],
-        memo: dict[Any, Any],
+        memo: MutableMapping[Any, Any],
         given: Mapping[str, Any] | None = None,
     ) -> None:
         self.claim, self.seed, self.case, self.memo = claim, seed, dict(case), memo

@@ -11,6 +11,7 @@ attained at the level whose program $\lambda$ and Z solve.
 """
 
 from dataclasses import dataclass
+from itertools import permutations, product
 
 import numpy as np
 
@@ -23,53 +24,49 @@ INSIDE = 1e-8  # programs are solved at a level that is higher by this, so that 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The ceiling as a function of the level.
+    """The ceiling as a function of the level; no solver is trusted.
 
-    attained: pairs (rho_q(W), rho_p(W)) of classifiers; splits: pairs (||M - Z||_{q*}, ||Z||_{p*}). No solver is trusted.
+    attained: pairs (rho_q(W), rho_p(W)) of some classifiers; splits: pairs (||M - Z||_{q*}, ||Z||_{p*}), Z = M first.
     """
 
     attained: tuple[tuple[Interval, Interval], ...]
     splits: tuple[tuple[Interval, Interval], ...]
 
     def at(self, level: Interval) -> Interval:
-        """max rho_p(W) over rho_q(W) >= level, for a level > 0."""
-        feasible = [rho_p for rho_q, rho_p in self.attained if rho_q.lower >= level.upper]
-        lower = stack(feasible).largest() if feasible else 0 * level
-        inverse = stack([(1 - rest / level) / size for rest, size in self.splits]).largest()
-        return certify.bracket(
-            lower, 1 / inverse, "ceiling: feasible classifiers and splittings of dual points"
-        )
+        """max rho_p(W) over all W with rho_q(W) >= level."""
+        feasible = [pair for pair in self.attained if pair[0].lower >= level.upper]
+        beyond = [pair for pair in self.attained if pair[0].upper < level.lower]
+        reached = [rho_p for _, rho_p in feasible]
+        reached += [_mixed(*pairs, level) for pairs in product(feasible, beyond)]
+        lower = stack(reached).largest() if reached else exact(0)
+        splits = self.splits if level.lower > 0 else self.splits[:1]
+        upper = 1 / stack([(1 - rest / level) / size for rest, size in splits]).largest()
+        return certify.bracket(lower, upper, "ceiling: feasible classifiers and splittings of a dual point")
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """Certified margins `gamma[norm]`, best `classifiers[norm]` (k, d), and a Ceiling for every `pair[q, p]`."""
+    """The margin programs `own[norm]` (see world.max_margin_solution) and a Ceiling for every `pair[q, p]`."""
 
-    gamma: dict
-    classifiers: dict
+    own: dict
     pair: dict
 
 
-def solved(features, labels, norms, gaps) -> Ceilings:
-    """Solves and certifies the margin programs of the norms, and the ceilings of every pair of them.
+def solved(features, labels, gaps) -> Ceilings:
+    """Solves and certifies the margin programs of some norms, and the ceilings of every pair of them.
 
-    Ceilings are solved at rho_q >= (1 - gap) gamma_q for each of the gaps, where they are tight.
+    gaps: {norm: relative gaps}; the ceilings of W with rho_q(W) >= (1 - gap) gamma_q are solved at these gaps, where
+    they are tight.
     """
-    own = {norm: world.max_margin_solution(features, labels, norm) for norm in norms}
-    pair = {}
-    for q in norms:
-        for p in norms:
-            if p != q:
-                levels = [(1 - gap) * (1 + INSIDE) * own[q].gamma.upper for gap in gaps]
-                pair[q, p] = _ceiling(features, labels, q, p, levels, own)
-    gamma, classifiers = ({norm: getattr(own[norm], name) for norm in norms} for name in ("gamma", "W"))
-    return Ceilings(gamma, classifiers, pair)
+    own = {norm: world.max_margin_solution(features, labels, norm) for norm in gaps}
+    pair = {(q, p): _ceiling(features, labels, q, p, gaps[q], own) for q, p in permutations(gaps, 2)}
+    return Ceilings(own, pair)
 
 
-def _ceiling(features, labels, q, p, levels, own) -> Ceiling:
-    classifiers = [own[p].W, own[q].W]
-    splits = [(exact(0), own[p].dual)]  # Z = M: no classifier has a p-margin above this
-    for level in levels:
+def _ceiling(features, labels, q, p, gaps, own) -> Ceiling:
+    classifiers, splits = [own[p].W, own[q].W], [(exact(0), own[p].dual)]
+    for gap in gaps:
+        level = (1 - gap) * (1 + INSIDE) * own[q].gamma.upper
         W, weights, Z = _program.constrained_max_margin(features, labels, p, q, level, classifiers)
         classifiers.append(W)
         splits.append(_split(features, labels, weights, Z, q, p))
@@ -80,7 +77,7 @@ def _ceiling(features, labels, q, p, levels, own) -> Ceiling:
 def _split(features, labels, weights, Z, q, p) -> tuple[Interval, Interval]:
     """(||M - Z||_{q*}, ||Z||_{p*}) for multipliers `weights` (n, k) and Z (k, d), in one scale.
 
-    Convex weights are added up without rounding, so that e_y - e_c is weighted exactly.
+    Convex weights are added up without rounding, so that every e_y - e_c is weighted exactly.
     """
     rows = np.arange(len(labels))
     weights[rows, labels] = 0.0
@@ -88,3 +85,14 @@ def _split(features, labels, weights, Z, q, p) -> tuple[Interval, Interval]:
     signed[rows, labels] = -signed.sum(axis=1)
     M, Z = certify.product(signed.T, features), Z / weights.sum()
     return certify.norm(M - Z, certify.dual(q)), certify.norm(Z, certify.dual(p))
+
+
+def _mixed(feasible, beyond, level: Interval) -> Interval:
+    """What a mixture of two classifiers attains at a level between theirs, given their pairs (rho_q, rho_p).
+
+    At margin 1 norms are 1 / rho, and those of the mixture at most the mixture of theirs.
+    """
+    (near_q, near_p), (far_q, far_p) = ((1 / rho_q, 1 / rho_p) for rho_q, rho_p in (feasible, beyond))
+    share = ((1 / level - near_q) / (far_q - near_q)).lower
+    share = min(max(share, 0.0), 1.0)
+    return 1 / (near_p + share * (far_p - near_p))

@@ -8,7 +8,7 @@ import numpy as np
 CLARABEL = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11, "direct_solve_method": "qdldl"}
 HIGHS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10, "output_flag": False}
 ADDED_PER_ROUND, KEPT_FROM_FROBENIUS, ROUNDS = 200, 300, 60
-SUPPORT = 1.001  # pairs within this factor of the smallest margin start a constrained program
+SUPPORT = 1.02  # pairs within this factor of the smallest margin start a constrained program
 SMALLEST_SIZE = 1e-6  # below, the solvers' own scaling gives up
 
 

@@ -1,8 +1,8 @@
 r"""The inequalities between loss, gradient and proxy that everything rests on.
 
 Let $L(W) = -\frac1n \sum_i \log s_{i,y_i}$ be the cross-entropy loss, its proxy
-$G(W) = \frac1n \sum_i (1 - s_{i,y_i})$, and $B = \max_i \|h_i\|_1$. For every W and every entry-wise or Schatten
-norm $\|\cdot\|$, with maximum margin $\gamma$ and dual norm $\|\cdot\|_*$:
+$G(W) = \frac1n \sum_i (1 - s_{i,y_i})$, and $B = \max_i \|h_i\|_1$. For every W and every entry-wise or
+Schatten norm $\|\cdot\|$, with maximum margin $\gamma$ and dual norm $\|\cdot\|_*$:
 
 - (a) $2 B\, G(W) \ge \|\nabla L(W)\|_* \ge \gamma\, G(W)$;
 - (b) $\|A\|_{\max} \le \|A\| \le \|A\|_{\mathrm{sum}}$ for every matrix A;
@@ -16,7 +16,7 @@ norm $\|\cdot\|$, with maximum margin $\gamma$ and dual norm $\|\cdot\|_*$:
 
 ---
 The lower half of (e) is checked as $(L - G) / L^2 \le n / 2$, which says something at every size of the loss.
-All constants but that of (f) are attained, or approached, on the extremal instances; in (f) 2 log 2 is enough.
+All constants but that of (f) are attained, or approached, on extremal instances; in (f) 2 log 2 is enough.
 """
 
 from fractions import Fraction

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-
 # --- max-margin programs: one vectorised cvxpy model, and the one with a constraint per row ----------------
 
 
@@ -18,7 +17,7 @@ def margin_vectorised(features, labels, norm):
     """max g with all n (k - 1) margin constraints in one expression; returns (g, W)."""
     import cvxpy as cp
 
-    n, k = len(labels), int(labels.max()) + 1
+    k = int(labels.max()) + 1
     W, g = cp.Variable((k, features.shape[1])), cp.Variable()
     rows, classes = np.nonzero(np.arange(k)[None, :] != labels[:, None])
     logits = features @ W.T
