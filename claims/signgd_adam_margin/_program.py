@@ -6,7 +6,9 @@ import warnings
 import numpy as np
 
 CLARABEL = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11, "direct_solve_method": "qdldl"}
-HIGHS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10, "output_flag": False}
+HIGHS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+LINEAR = ("max", "sum")
+WELL_SEPARATED = 0.01  # relative margin above which the solvers' accuracy needs no help
 ADDED_PER_ROUND, KEPT_FROM_FROBENIUS, ROUNDS = 200, 300, 60
 SUPPORT = 1.02  # pairs within this factor of the smallest margin start a constrained program
 SMALLEST_SIZE = 1e-6  # below, the solvers' own scaling gives up
@@ -15,17 +17,20 @@ SMALLEST_SIZE = 1e-6  # below, the solvers' own scaling gives up
 def max_margin(features, labels, norm):
     r"""max g subject to (e_{y_i} - e_c)^T W h_i >= g for all pairs and ||W|| <= 1.
 
-    Starts from the pairs that are nearly active for the Frobenius norm, which is the cheapest to solve.
+    Starts from the worst pair of every two classes for the class means. Cone programs are dear: they start from
+    the pairs that are nearly active for the Frobenius norm, the cheapest; so do data that are hardly separable.
     Returns W (k, d) and the multipliers of the pairs, (n, k) >= 0.
     """
     k = int(labels.max()) + 1
     means = np.stack([features[labels == c].mean(axis=0) for c in range(k)])
-    pairs = _worst_pairs(pair_margins(features @ means.T, labels), labels)
+    margins = pair_margins(features @ means.T, labels)
+    pairs, scale = _worst_pairs(margins, labels), np.abs(features).max()
+    easy = margins.min() > WELL_SEPARATED * scale * np.linalg.norm(means)
+    if easy and norm in (*LINEAR, "frobenius"):
+        return _generate(features, labels, norm, pairs)[:2]
     W, weights, _ = _generate(features, labels, "frobenius", pairs)
     margins = pair_margins(features @ W.T, labels).ravel()
-    size = max(margins.min() / np.abs(features).max(), SMALLEST_SIZE)
-    if norm == "frobenius" and size > 0.01:
-        return W, weights
+    size = max(margins.min() / scale, SMALLEST_SIZE)
     lowest = np.argsort(margins)[:KEPT_FROM_FROBENIUS]
     near = lowest[margins[lowest] <= margins[lowest[0]] + 0.3 * abs(margins[lowest[0]])]
     W, weights, _ = _generate(features, labels, norm, np.union1d(near, pairs), size)
@@ -128,12 +133,12 @@ def _norm(cp, V, norm):
 
 
 def _run_solver(cp, problem, norms):
-    """HiGHS for linear programs, Clarabel for cone programs; an inaccurate point is as good as its certificate."""
-    linear = {"solver": cp.HIGHS, **HIGHS}
+    """HiGHS (through scipy) for linear programs, Clarabel for cone programs; an inaccurate point is as good as its certificate."""
+    linear = {"solver": cp.SCIPY, "scipy_options": {"method": "highs", **HIGHS}}
     conic = {"solver": cp.CLARABEL, **CLARABEL}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for options in (linear if norms <= {"max", "sum"} else conic, {"solver": cp.CLARABEL}):
+        for options in (linear if norms <= set(LINEAR) else conic, {"solver": cp.CLARABEL}):
             with contextlib.suppress(cp.error.SolverError):
                 problem.solve(**options)
                 if problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
