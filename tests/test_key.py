@@ -1,5 +1,6 @@
 """Evidence is current exactly as long as nothing changed that its numbers depend on."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests import toys
-from verify import key, paper_map
+from verify import key, paper_map, sources
 from verify.errors import SetupError
-from verify.key import Keys, read_source
+from verify.key import Keys
+from verify.sources import read_source
 
 WORLD = '''\
 """What the claims of this paper share."""
@@ -224,10 +226,73 @@ def test_a_figure_has_a_key_of_its_own(root):
         ("if x:\n    class A:\n        import deep.down", {"deep.down"}),
     ],
 )
-def test_imports_are_found_wherever_they_stand(tmp_path, statement, names):
-    path = tmp_path / "module.py"
-    path.write_text(statement)
-    assert read_source(path, "claims.p").imports == names
+def test_imports_are_found_wherever_they_stand(statement, names):
+    assert read_source(statement.encode(), "claims.p").imports == names
+
+
+# --- what is remembered from run to run -----------------------------------------------------------------------
+
+
+def forget(monkeypatch):
+    """As in a new process."""
+    monkeypatch.setattr(sources, "_by_file", {})
+    monkeypatch.setattr(sources, "_by_content", {})
+
+
+@pytest.fixture
+def remembered(root, monkeypatch):
+    """The keys of a project, and the file that a run leaves."""
+    forget(monkeypatch)
+    keys = Keys(paper_map.read(root / "paper_map.yaml"))
+    found = keys.evidence(ONE, 0, "quick")
+    keys.memory.remember()
+    forget(monkeypatch)
+    return found, keys.memory.path
+
+
+def test_a_later_run_reads_no_syntax_tree_again(root, remembered, monkeypatch):
+    found, path = remembered
+    before = path.stat()
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "read_source", pytest.fail)
+        keys = Keys(paper_map.read(root / "paper_map.yaml"))
+        assert keys.evidence(ONE, 0, "quick") == found
+        keys.memory.remember()
+    assert path.stat() == before
+    edit(root / CLAIM, "exponent=2", "exponent=3")
+    assert evidence_key(root) != found
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[:-9],
+        lambda text: text.replace('["', '["0', 1),
+        lambda text: "[]",
+        lambda text: json.dumps({"sources": {"x": 1}, "checksum": sources._checksum({"x": 1})}),
+        lambda text: "[" * 100_000,
+    ],
+    ids=["emptied", "truncated", "edited", "a list", "of the wrong type", "too deep"],
+)
+def test_a_damaged_memory_is_no_memory(root, remembered, damage):
+    found, path = remembered
+    path.write_text(damage(path.read_text()))
+    keys = Keys(paper_map.read(root / "paper_map.yaml"))
+    assert keys.evidence(ONE, 0, "quick") == found
+    keys.memory.remember()
+    assert len(json.loads(path.read_text())["sources"]) >= 5
+
+
+def test_a_memory_that_cannot_be_written_is_none(root, tmp_path):
+    (root / "results").write_text("a file")
+    keys = Keys(paper_map.read(root / "paper_map.yaml"))
+    keys.evidence(ONE, 0, "quick")
+    keys.memory.remember()
+    assert (root / "results").read_text() == "a file"
+
+
+# --- against grimp ------------------------------------------------------------------------------------------
 
 
 ORACLE = """
@@ -259,7 +324,7 @@ def test_grimp_reaches_the_same_modules(root):
     for folder in (root, Path(__file__).parent.parent):
         keys = Keys(paper_map.read(folder / "paper_map.yaml", check_modules=False))
         for module, reached in reached_by_grimp(folder).items():
-            sources = [key._source(keys._file(name), name) for name in reached]
+            sources = [key._module(keys._file(name), name) for name in reached]
             drawing = keys._reached(*(name for source in sources for name in source.figure_imports))
             found = {name for name in keys._reached(module) if name.startswith("claims")}
             assert found <= reached <= found | drawing.keys(), module

@@ -139,6 +139,31 @@ def test_bars_heatmaps_and_panels_draw():
     assert drawing(act).count("<path") > 20
 
 
+def test_a_legend_never_covers_narrow_panels():
+    def act(count, one):
+        def inner(figure):
+            panels = plot.panel_grid(figure, ["Panel"] * count, columns=count)
+            for panel in panels:
+                plot.curve_with_bound(panel, [1, 2], [1.0, 2.0], [2.0, 3.0], label="run")
+                plot.curve_with_bound(panel, [1, 2], [1.5, 1.5], label="control: another", **plot.CONTROL)
+            plot.legend(panels[0] if one else panels, "bound")
+            figure.canvas.draw()
+            legends = [*figure.legends, *(p.get_legend() for p in panels if p.get_legend())]
+            assert len(legends) == 1
+            assert [text.get_text() for text in legends[0].get_texts()] == [
+                "run",
+                "bound",
+                "control: another",
+            ]
+            inside = legends[0].get_window_extent().overlaps(panels[0].get_window_extent())
+            assert inside is (count == 1)
+
+        return inner
+
+    for count, one in ((1, True), (2, True), (2, False), (3, True)):
+        drawing(act(count, one))
+
+
 def test_unbounded_ends_are_left_out():
     def act(figure):
         (axes,) = plot.panel_grid(figure, ["Half open"])
@@ -168,6 +193,23 @@ def test_colours_stand_out_from_white_and_from_each_other():
         pairs = [(i, j) for i in range(6) for j in range(i)]
         for i, j in pairs:
             assert np.linalg.norm(seen[i] - seen[j]) > 0.1 or styles[i] != styles[j], (i, j)
+
+
+def test_short_logarithmic_axes_have_few_labels():
+    from matplotlib.figure import Figure
+
+    with plot.house_style():
+        for low, up, labels in (
+            (1, 1e4, ["$", "$"]),
+            (1500, 20000, ["3000", "10000"]),
+            (200, 600, ["200", "500"]),
+        ):
+            axes = Figure().subplots()
+            axes.set(xscale="log", xlim=(low, up))
+            plot._label_decades(axes.xaxis, *axes.get_xlim())
+            texts = [t.get_text() for t in axes.get_xticklabels() if low <= t.get_position()[0] <= up]
+            assert texts == labels or (labels[0] == "$" and len(texts) == 5)
+            assert not any(t.get_text() for t in axes.get_xticklabels(minor=True))
 
 
 # --- what counts as a visible change -----------------------------------------------------------------------

@@ -240,7 +240,7 @@ def test_what_is_not_verified_is_not_counted_as_such(page):
     assert "0 of 2 papers have every claim verified" in page.text
     assert "1 of 6 claims are verified" in page.text
     assert "2 verdicts are unexpected" in page.text
-    assert "The second paper no claims yet No claim matches" in page.text
+    assert "No claims yet: 1 of 2 papers The second paper no claims yet" in page.text
     assert "No claim of this paper is checked yet." in page.text
     assert "verified" not in page.text[page.text.rindex("The second paper") :].partition("seed 0")[0]
 
@@ -313,9 +313,16 @@ def test_formulas_are_mathml_and_nothing_else(latex, part):
     assert not re.search("href|style=|class=|<script", formula)
 
 
+def test_spaces_and_limits_as_they_are_set():
+    assert "<munder><mo>max</mo>" in statement.to_mathml(r"\max_{i} x", display=True)
+    assert "<msub><mo>max</mo>" in statement.to_mathml(r"\max_{i} x")
+    assert 'rspace="0.167em">log</mo>' in statement.to_mathml(r"a + \log n")
+    assert "<mi>log</mi>" in statement.to_mathml(r"\log(n)")
+
+
 def test_prose():
-    assert statement.inline_html(r"a < b costs \$5, $x$ and `y`") == (
-        "a &lt; b costs $5, " + statement.to_mathml("x") + " and <code>y</code>"
+    assert statement.inline_html(r"a < b costs \$5, $x$, and `y`") == (
+        f'a &lt; b costs $5, <span class="formula">{statement.to_mathml("x")},</span> and <code>y</code>'
     )
     assert statement.inline_html("between $5 and $6") == "between $5 and $6"
     assert statement.to_html("- one\n- two\n  lines") == "<ul><li>one</li><li>two\n  lines</li></ul>"

@@ -27,7 +27,7 @@ class Evidence:
     """
 
     data: dict[str, Any]
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

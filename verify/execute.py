@@ -108,6 +108,7 @@ class _Run:
             if not self.is_current(task):
                 self.waiting.append(task)
             yield from self.taken()
+        self.keys.memory.remember()
         self.waiting.sort(key=lambda task: -_seconds(self.store, task))
         with _sigterm_interrupts():
             try:

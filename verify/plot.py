@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from verify import svg
+from verify import notation, svg
 from verify.errors import SetupError
 from verify.evidence import Evidence
 from verify.interval import Interval
@@ -17,6 +18,7 @@ from verify.suite import Suite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Told apart with every common kind of colour blindness, and 3:1 or more against white; lines that are
@@ -68,6 +70,9 @@ def draw(suite: Suite, evidence: Evidence) -> Figure:
         figure = Figure()
         FigureCanvasAgg(figure)
         claim.draw(figure, evidence)
+        for axes in figure.axes:
+            _label_decades(axes.xaxis, *axes.get_xlim())
+            _label_decades(axes.yaxis, *axes.get_ylim())
     return figure
 
 
@@ -91,10 +96,10 @@ def panel_grid(
     """One panel per title, at most two in a row unless said otherwise; options as for `Figure.subplots`."""
     columns = columns or min(len(titles), 2)
     rows = -(-len(titles) // columns)
-    figure.set_size_inches(WIDTH, HEIGHT if rows == columns == 1 else 2.15 * rows + 0.2)
+    figure.set_size_inches(WIDTH, _height(rows, columns))
     panels = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
     for panel, title in zip(panels, titles, strict=False):
-        panel.set_title(title)
+        panel.set_title(title if "$" in title else textwrap.fill(title, 54 // columns))
     for panel in panels[len(titles) :]:
         panel.set_axis_off()
     return panels[: len(titles)]
@@ -124,18 +129,42 @@ def curve_with_bound(
         _band(axes, x, low, up, color=color, alpha=0.1, zorder=1.5)
 
 
-def legend(axes: Axes, bound: str = "", **options: Any) -> None:
-    """The panel's legend: curves, then what dashes mean (say, bound="bound of Theorem 1"), then controls."""
-    from matplotlib.lines import Line2D
+def legend(panels: Axes | Sequence[Axes], bound: str = "", **options: Any) -> None:
+    """The legend: curves, then what dashes mean (say, bound="bound of Theorem 1"), then controls.
 
-    handles, labels = axes.get_legend_handles_labels()
-    pairs = [
-        (label.startswith("control"), handle, label) for handle, label in zip(handles, labels, strict=True)
-    ]
-    if bound:
-        pairs.append((False, Line2D([], [], color=INK, **BOUND), bound))
-    pairs.sort(key=lambda pair: pair[0])
-    axes.legend([handle for _, handle, _ in pairs], [label for _, _, label in pairs], **options)
+    Of one panel it stands inside, below it if there are two in a row; of several panels, or where there are
+    three in a row, above them all, each label once. options: as for `Axes.legend`; a `loc` keeps it inside.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.transforms import ScaledTranslation
+
+    each: Sequence[Axes] = panels if isinstance(panels, Sequence) else [panels]
+    found = {
+        label: handle for one in each for handle, label in zip(*one.get_legend_handles_labels(), strict=True)
+    }
+    found |= {bound: Line2D([], [], color=INK, **BOUND)} if bound else {}
+    labels = sorted(found, key=lambda label: label.startswith("control"))
+    handles, grid = [found[label] for label in labels], each[0].get_gridspec()
+    figure = cast("Figure", each[0].get_figure(root=True))
+    rows, columns = grid.get_geometry() if grid else (1, 1)
+    if "loc" in options or (len(each) == columns == 1):
+        each[0].legend(handles, labels, **options)
+    elif len(each) == 1 and columns == 2:
+        below = each[0].transAxes + ScaledTranslation(0, -31 / 72, figure.dpi_scale_trans)
+        figure.set_figheight(max(figure.get_figheight(), _height(rows, columns) + 0.17 * len(labels)))
+        each[0].legend(
+            handles,
+            labels,
+            loc="upper left",
+            bbox_to_anchor=(0, 0),
+            bbox_transform=below,
+            borderpad=0,
+            **options,
+        )
+    else:
+        across = _across(labels)
+        figure.set_figheight(figure.get_figheight() + 0.17 * -(-len(labels) // across))
+        figure.legend(handles, labels, loc="outside upper left", ncols=across, **options)
 
 
 def bars_with_intervals(
@@ -186,6 +215,32 @@ def heatmap(axes: Axes, matrix: Any, rows: Sequence[Any], columns: Sequence[Any]
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.invert_yaxis()
+
+
+def _across(labels: Sequence[str]) -> int:
+    """How many columns of a legend fit beside each other, from the lengths of their longest labels."""
+    for columns in range(len(labels), 1, -1):
+        longest = (max(map(len, part)) for part in np.array_split(np.array(labels, dtype=object), columns))
+        if sum(length + 8 for length in longest) <= 78:
+            return columns
+    return 1
+
+
+def _height(rows: int, columns: int) -> float:
+    return HEIGHT if rows == columns == 1 else 2.15 * rows + 0.2
+
+
+def _label_decades(axis: Axis, *ends: float) -> None:
+    """Labels that fit on a logarithmic axis: decades, or a few round numbers where there are hardly any."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    if axis.get_scale() != "log":
+        return
+    ratio = max(ends) / min(ends)
+    axis.set_minor_formatter(NullFormatter())
+    if ratio < 20:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio < 5 else (1, 3)))
+        axis.set_major_formatter(lambda x, _: f"{x:g}" if 1e-3 <= x < 1e5 else notation.number(x, 1))
 
 
 def _band(axes: Axes, x: Any, low: np.ndarray, up: np.ndarray, **style: Any) -> None:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from verify.evidence import Evidence
     from verify.execute import Result
     from verify.suite import Suite
+    from verify.workers import Pool
 
 MAP = "paper_map.yaml"
+_BY_CLAIM = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,24 +44,31 @@ def _seed(text: str) -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
-    """With xdist and no other choice, the items of a claim go to one worker: they share its evaluation."""
-    option = config.option  # a wrapper, so that this comes before xdist falls back to `load`
+    """Notes whether the user chose how xdist distributes; a wrapper, so that xdist has not chosen yet."""
+    option = config.option
     chosen = getattr(option, "dist", "no") != "no" or getattr(option, "distload", False)
-    if getattr(option, "numprocesses", None) and not chosen and _meets_a_map(config):
-        option.dist = "loadgroup"
+    config.stash[_BY_CLAIM] = option.dist == "loadgroup" if chosen else _meets_a_map(config)
     return (yield)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """A worker of xdist reads the command line itself, and does not see what was chosen for it here."""
-    node.workerinput["verify_groups"] = node.config.option.dist == "loadgroup"
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With xdist the items of a claim go to one worker: they share its evaluation.
 
+    As `--dist loadgroup` does, which is also what tests beside the map get; but without marks, which xdist
+    cannot read off the items of every version of pytest.
+    """
+    if not config.stash.get(_BY_CLAIM, False):
+        return None
+    from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped]
 
-def pytest_configure(config: pytest.Config) -> None:
-    """In a worker of xdist, which appends the group to an item's id if there are groups."""
-    if getattr(config, "workerinput", {}).get("verify_groups"):
-        config.option.loadgroup = True
+    class ByClaim(LoadGroupScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            path, *names = nodeid.split("::")
+            is_item = names and Path(path).name == MAP
+            return f"{path}::{names[0]}" if is_item else super()._split_scope(nodeid)
+
+    return ByClaim(config, log)
 
 
 def _meets_a_map(config: pytest.Config) -> bool:
@@ -102,8 +111,6 @@ class ClaimNode(pytest.Collector):
         self.evaluations = evaluations
         self.row = evaluations.suite.map.row(self.name)
         self.broken = ""
-        if self.config.pluginmanager.hasplugin("xdist"):
-            self.add_marker(pytest.mark.xdist_group(self.name))
 
     def collect(self) -> Iterator[ClaimItem]:
         """Names come by importing the claim; one that can't be imported has a verdict, which fails."""
@@ -148,6 +155,8 @@ class Evaluations:
         self.evidence: dict[str, Evidence] = {}
         self.results: Iterator[Result] = iter(())
         self.started = False
+        self.is_worker = hasattr(self.config, "workerinput")  # of xdist, which has taken the cores already
+        self.pool: Pool | None = None
 
     def entry(self, claim_id: str) -> dict[str, Any]:
         """The claim's entry, as soon as it is there."""
@@ -178,24 +187,27 @@ class Evaluations:
         close = getattr(self.results, "close", None)
         if close is not None:
             close()
+        if self.pool is not None:
+            self.pool.kill()
 
     def _selected(self, claim_id: str) -> list[str]:
         """Claims of this map with an item left to run; a worker of xdist learns its own one by one."""
-        if hasattr(self.config, "workerinput"):
+        if self.is_worker:
             return [claim_id]
         nodes = (item.parent for item in self.node.session.items if isinstance(item, ClaimItem))
         own = (node for node in nodes if isinstance(node, ClaimNode) and node.evaluations is self)
         return list(dict.fromkeys([claim_id, *(node.name for node in own if not node.broken)]))
 
     def _start(self, ids: list[str]) -> None:
-        from verify import execute
+        from verify import execute, workers
 
-        self.close()
-        self.started = not hasattr(self.config, "workerinput")
-        option = self.config.option
-        tasks = [execute.Task(claim_id, option.verify_seed, option.verify_size) for claim_id in ids]
-        jobs = min(_cores(self.config), len(tasks))
-        self.results = iter(execute.run(self.suite, tasks, jobs=jobs, use_cache=not option.verify_no_cache))
+        option, self.started = self.config.option, not self.is_worker
+        tasks = [workers.Task(claim_id, option.verify_seed, option.verify_size) for claim_id in ids]
+        if self.is_worker and self.pool is None:  # one for all claims, which come one by one
+            self.pool = workers.Pool(1, lambda name, phase: None)
+        jobs = 1 if self.is_worker else min(_cores(), len(tasks))
+        cache = not option.verify_no_cache
+        self.results = execute.run(self.suite, tasks, jobs=jobs, use_cache=cache, executor=self.pool)
 
     def _arrives(self, claim_id: str) -> bool:
         """Takes results up to the claim's own."""
@@ -205,6 +217,9 @@ class Evaluations:
             found = result.task.claim_id
             self.entries[found] = outcome.entry(self.suite.map, result)
             self.evidence[found] = result.evidence
+            if self.pool is not None and self.entries[found]["error"]:
+                self.pool.kill()  # its worker may be the one that died
+                self.pool = None
             if found == claim_id:
                 return True
         return False
@@ -320,10 +335,8 @@ class FailedError(Exception):
     """An item fails; the text is all there is to say."""
 
 
-def _cores(config: pytest.Config) -> int:
-    """Processes to evaluate in: xdist has taken the cores already."""
-    if hasattr(config, "workerinput"):
-        return 1
+def _cores() -> int:
+    """Processes to evaluate in."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

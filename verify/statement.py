@@ -12,12 +12,13 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from html import escape, unescape
+from itertools import pairwise
 from pathlib import Path
 from xml.etree.ElementTree import Element, tostring
 
 # display and inline formulas, code
 _SPECIAL = re.compile(
-    r"(?<!\\)\$\$(.+?)(?<!\\)\$\$|(?<!\\)\$(?!\s)([^$]+?)(?<![\\\s])\$|`([^`\n]+)`", re.DOTALL
+    r"(?<!\\)\$\$(.+?)(?<!\\)\$\$|(?<!\\)\$(?!\s)([^$]+?)(?<![\\\s])\$([.,;:!?)]*)|`([^`\n]+)`", re.DOTALL
 )
 _ITEM = re.compile(r"^[-*] +", re.MULTILINE)
 # what a formula may consist of: latex2mathml also knows \href, \style and \class
@@ -38,6 +39,7 @@ _PASSED = {
     r"\{": "{", r"\}": "}", r"\langle": "⟨", r"\rangle": "⟩", r"\lfloor": "⌊", r"\rfloor": "⌋",
     r"\lceil": "⌈", r"\rceil": "⌉", r"\arg": "arg",
 }  # fmt: skip
+_LIMITS = ("max", "min", "sup", "inf", "lim")
 _PARTS = {
     "mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "msubsup": 3, "munderover": 3,
 }  # fmt: skip
@@ -75,6 +77,8 @@ def to_mathml(latex: str, display: bool = False) -> str:
         formula = convert_to_element(latex, display="block" if display else "inline")
         for element in formula.iter():
             _clean(element)
+        for element in formula.iter():
+            _set(element, display)
         return tostring(formula, encoding="unicode")
     except Exception:  # the library raises whatever it trips over, StopIteration included
         return f'<code class="latex">{escape(latex)}</code>'
@@ -91,12 +95,13 @@ def _pieces(text: str) -> Iterator[str]:
     end = 0
     for match in _SPECIAL.finditer(text):
         yield _prose(text[end : match.start()])
-        block, formula, code = match.groups()
-        if code is not None:
-            yield f"<code>{escape(code)}</code>"
+        block, formula, after, code = match.groups()
+        if block:
+            yield f'<span class="display">{to_mathml(block, display=True)}</span>'
+        elif formula:  # kept on one line with the comma that follows
+            yield f'<span class="formula">{to_mathml(formula)}{after}</span>'
         else:
-            formula = to_mathml(block or formula, display=block is not None)
-            yield f'<span class="display">{formula}</span>' if block is not None else formula
+            yield f"<code>{escape(code)}</code>"
         end = match.end()
     yield _prose(text[end:])
 
@@ -131,6 +136,16 @@ def _clean(element: Element) -> None:
     element.text, element.tail = text or None, unescape(element.tail or "") or None
     for name in element.attrib.keys() - _ATTRIBUTES:
         del element.attrib[name]
+
+
+def _set(element: Element, display: bool) -> None:
+    """Two habits of mathematical type that the library leaves out: max has its index below, log x a space."""
+    if display and element.tag == "msub" and (element[0].text or "").endswith(_LIMITS):
+        element.tag = "munder"
+    if element.tag in ("math", "mrow"):
+        for child, after in pairwise(element):
+            if child.tag == "mi" and len(child.text or "") > 1 and after.text != "(":
+                child.tag, child.attrib = "mo", {"lspace": "0.167em", "rspace": "0.167em"}
 
 
 def _styled(character: str, variant: str) -> str:

@@ -10,8 +10,9 @@ import os
 import re
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,20 +149,36 @@ def _evidence(raw: bytes, path: Path, task: Task) -> Evidence:
         return Evidence(data)
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise DamagedError("does not say which arrays it has")
-    return Evidence(data, _arrays(_npz_path(path, digest), digest))
+    return Evidence(data, _Arrays(_npz_path(path, digest), digest))
 
 
-def _arrays(path: Path, digest: str) -> dict[str, np.ndarray]:
-    raw = _bytes(path)
-    if raw is None:
-        raise DamagedError(f"has lost its arrays, {path.name}")
-    if hashlib.sha256(raw).hexdigest() != digest:
-        raise DamagedError(f"has damaged arrays, {path.name}")
-    try:
-        with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise DamagedError(f"has arrays that are none, {path.name} ({error})") from error
+class _Arrays(Mapping[str, np.ndarray]):
+    """The arrays of an npz file, checked but only taken apart when somebody looks: most evidence is not drawn."""
+
+    def __init__(self, path: Path, digest: str) -> None:
+        raw = _bytes(path)
+        if raw is None:
+            raise DamagedError(f"has lost its arrays, {path.name}")
+        if hashlib.sha256(raw).hexdigest() != digest:
+            raise DamagedError(f"has damaged arrays, {path.name}")
+        self._path, self._raw = path, raw
+
+    @cached_property
+    def _arrays(self) -> dict[str, np.ndarray]:
+        try:
+            with np.load(io.BytesIO(self._raw), allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise SetupError(f"{self._path}: is no npz file of plain arrays ({error}); remove it") from error
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -183,7 +200,7 @@ def _checksum(content: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Equal bytes for equal arrays: numpy dates the members of the archive 1980."""
     for name, array in arrays.items():
         if array.dtype.hasobject:

@@ -11,7 +11,7 @@ attained at the level whose program $\lambda$ and Z solve.
 """
 
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import permutations
 
 import numpy as np
 
@@ -36,9 +36,12 @@ class Ceiling:
         """max rho_p(W) over all W with rho_q(W) >= level."""
         feasible = [pair for pair in self.attained if pair[0].lower >= level.upper]
         beyond = [pair for pair in self.attained if pair[0].upper < level.lower]
-        reached = [rho_p for _, rho_p in feasible]
-        reached += [_mixed(*pairs, level) for pairs in product(feasible, beyond)]
-        lower = stack(reached).largest() if reached else exact(0)
+        lower = exact(0)
+        if feasible:
+            lower = max((rho_p for _, rho_p in feasible), key=lambda rho_p: rho_p.lower)
+        if feasible and beyond:
+            near, far = min(feasible, key=_rho_q), max(beyond, key=_rho_q)
+            lower = stack([lower, _mixed(near, far, level)]).largest()
         splits = self.splits if level.lower > 0 else self.splits[:1]
         upper = 1 / stack([(1 - rest / level) / size for rest, size in splits]).largest()
         return certify.bracket(lower, upper, "ceiling: feasible classifiers and splittings of a dual point")
@@ -85,6 +88,10 @@ def _split(features, labels, weights, Z, q, p) -> tuple[Interval, Interval]:
     signed[rows, labels] = -signed.sum(axis=1)
     M, Z = certify.product(signed.T, features), Z / weights.sum()
     return certify.norm(M - Z, certify.dual(q)), certify.norm(Z, certify.dual(p))
+
+
+def _rho_q(pair) -> float:
+    return pair[0].lower
 
 
 def _mixed(feasible, beyond, level: Interval) -> Interval:

@@ -74,8 +74,9 @@ def descend(
     numbers = {name: np.asarray(value, float) for name, value in (hyper or {}).items()}
     rates = np.append(np.asarray(rates, float), 0.0)
     steps = log_grid(len(rates) - 1, keep)
+    carry = use_jax().device_put(_beginning(optimizer)(W, numbers), rows.columns.sharding)
     _, out = loop(
-        _step(optimizer, loss, measure), _beginning(optimizer)(W, numbers, rows), rates, rows, numbers,
+        _step(optimizer, loss, measure), carry, rates, rows, numbers,
         keep={"iterates": steps}, chunk=max(1, min(CHUNK, CHUNK_BYTES // W.nbytes)),
     )  # fmt: skip
     margin, shift, loss_, proxy, slope = out.pop("basics").T.copy()
@@ -113,9 +114,7 @@ def _step(optimizer: Any, loss: Loss, measure: Measure | None) -> Any:
 
 @cache
 def _beginning(optimizer: Any) -> Any:
-    """The first carry. It takes the rows, too, so as to live where they do."""
-
-    def beginning(W: Array, hyper: dict[str, Array], rows: Rows) -> Any:
+    def beginning(W: Array, hyper: dict[str, Array]) -> Any:
         # buffers of zeros are in any scale: exp(shift - inf) = 0 leaves them zero, whatever the first shift
         return W, _transformation(optimizer, hyper, 1.0).init(W), use_jax().numpy.inf
 

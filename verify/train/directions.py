@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from verify.train.loops import Array, use_jax
 RANK_TOLERANCE = 1e-10  # singular values below this fraction of the largest are rounding
 
 
-@cache
 def steepest(kind: str | float) -> Any:
     """Steepest descent in a norm: turns g into D = argmax <g, D> over ||D|| <= 1. The same object every time.
 
@@ -23,6 +22,11 @@ def steepest(kind: str | float) -> Any:
     As with optax's `scale_by_...`, D points along the gradient, and the loop subtracts it. At g = 0,
     which has no such direction, D means nothing.
     """
+    return _steepest(kind if isinstance(kind, str) else float(kind))  # 3 and 3.0 are one norm
+
+
+@cache
+def _steepest(kind: str | float) -> Any:
     import optax
 
     jax = use_jax()
@@ -33,7 +37,7 @@ def steepest(kind: str | float) -> Any:
         raise SetupError(f"no norm is called {kind!r}: there are {', '.join(named)}, and numbers p > 1")
     if not isinstance(kind, str) and not 1 < kind < np.inf:
         raise SetupError(f'p must lie between 1 ("sum") and infinity ("max"), not {kind}')
-    direction = named[kind] if isinstance(kind, str) else lambda g: _entrywise(g, float(kind))
+    direction = named[kind] if isinstance(kind, str) else partial(_entrywise, p=kind)
     return optax.stateless(lambda updates, _: jax.tree.map(direction, updates))
 
 

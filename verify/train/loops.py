@@ -102,7 +102,9 @@ def _compiled(step: Callable[..., Any], chunk: int) -> Any:
 def _strong(leaf: Any) -> Any:
     """Python numbers as arrays of a definite type, so that the second chunk looks like the first."""
     jax = use_jax()
-    return leaf if isinstance(leaf, jax.Array) else jax.numpy.asarray(np.asarray(leaf))
+    if isinstance(leaf, jax.Array) and not getattr(leaf, "weak_type", False):
+        return leaf
+    return jax.numpy.asarray(leaf, leaf.dtype if isinstance(leaf, jax.Array) else np.asarray(leaf).dtype)
 
 
 def _padded(part: NDArray[Any], length: int) -> NDArray[Any]:
