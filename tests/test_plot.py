@@ -156,7 +156,7 @@ def test_a_legend_never_covers_narrow_panels():
                 "control: another",
             ]
             inside = legends[0].get_window_extent().overlaps(panels[0].get_window_extent())
-            assert inside is (count == 1)
+            assert bool(inside) == (count == 1)
 
         return inner
 

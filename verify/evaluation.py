@@ -75,10 +75,20 @@ class _Evaluation:
         self.memo: dict[Any, Any] = {}
         self.worlds = [World(claim, seed, case, self.memo) for case in claim.each_case()]
         self.own: dict[tuple[str, str], Comparison] = {}
+        self.seen: list[tuple[World, str | None, list[str]]] = [(w, None, claim.checks) for w in self.worlds]
         data["worlds"] = []
 
     def everything(self) -> None:
-        """Assumptions, checks, controls, ablations, power."""
+        """Assumptions, checks, controls, ablations, power; what was found until an error is kept."""
+        try:
+            self.judged()
+        finally:
+            self.keep()
+        self.report("power")
+        self.data["power"] = self.power()
+
+    def judged(self) -> None:
+        """What the verdict rests on, and the ablations."""
         for name in self.claim.named(ASSUMPTION):
             self.report(f"assumption {name}")
             found = [(world.case, compared(world, name)) for world in self.worlds]
@@ -86,15 +96,12 @@ class _Evaluation:
         for name in self.claim.checks:
             self.report(f"check {name}")
             self.data["checks"].append(self.check(name))
-        self.keep(self.worlds, None, self.claim.checks)
         for control in self.claim.controls.values():
             self.report(f"control {control.name}")
             self.data["controls"].append(self.altered(control))
         for ablation in self.claim.ablations.values():
             self.report(f"ablation {ablation.name}")
             self.data["ablations"].append(self.altered(ablation))
-        self.report("power")
-        self.data["power"] = self.power()
 
     def check(self, name: str) -> dict[str, Any]:
         """One check over all cases."""
@@ -108,13 +115,12 @@ class _Evaluation:
     def altered(self, alteration: Alteration) -> dict[str, Any]:
         """A control or ablation: its check, with the resolution of the claim's own world, in each case."""
         claim = self.claim.replace(**alteration.changes)
-        worlds, found = [], []
+        found = []
         for case in self.claim.cases_of(alteration):
             world = World(claim, self.seed, case, self.memo)
+            self.seen.append((world, alteration.name, [alteration.check]))
             own = self.own[alteration.check, repr(case)]
             found.append((case, compared(world, check_key(alteration.check)).resolved(own.within)))
-            worlds.append(world)
-        self.keep(worlds, alteration.name, [alteration.check])
         # rejected means rejected in every case: the case that passes most easily decides
         order = (HOLDS, UNDECIDED, FAILS)
         case, comparison = min(found, key=lambda pair: order.index(pair[1].outcome))
@@ -124,22 +130,26 @@ class _Evaluation:
         record["outcomes"] = [{"case": plain(c), "outcome": k.outcome} for c, k in found]
         return record
 
-    def keep(self, worlds: list[World], control: str | None, checks: list[str]) -> None:
-        """Keeps what was compared and what was computed, instances last, until there is no room."""
-        for world in worlds:
-            names = [check_key(name) for name in checks]
-            for role in (REFERENCE, MEASUREMENT, RUN, INSTANCE):
-                names += [name for name in world.claim.named(role) if world.is_computed(name)]
-            values: dict[str, str] = {}
-            for name in names:
+    def keep(self) -> None:
+        """Keeps what the figure may need, until there is no room: what was compared, then what was computed."""
+        kept: list[dict[str, str]] = [{} for _ in self.seen]
+        for (world, _, checks), values in zip(self.seen, kept, strict=True):
+            self.put(world, [check_key(name) for name in checks], values)
+        for role in (REFERENCE, MEASUREMENT, RUN, INSTANCE):
+            for (world, _, _), values in zip(self.seen, kept, strict=True):
+                self.put(world, world.claim.named(role), values)
+        for (world, control, _), values in zip(self.seen, kept, strict=True):
+            self.data["worlds"].append({"control": control, "case": plain(world.case), "values": values})
+
+    def put(self, world: World, names: list[str], values: dict[str, str]) -> None:
+        """Adds {name: its name in `trees`} for the names that were computed and fit."""
+        for name in names:
+            if world.is_computed(name):
                 value = world.value(name)
                 if isinstance(value, Comparison):
-                    value = Record(
-                        measured=value.measured, bound=value.bound, within=value.within, **value.at
-                    )
+                    value = Record(measured=value.measured, bound=value.bound, within=value.within, **value.at)
                 kept = self.keeper.keep(name, world.key(name), value)
                 values |= {name: kept} if kept else {}
-            self.data["worlds"].append({"control": control, "case": plain(world.case), "values": values})
 
     def power(self) -> dict[str, dict[str, float | None]]:
         """For each reference the smallest relative change, up and down, that fails some check."""
@@ -166,19 +176,20 @@ class _Evaluation:
             if not world.is_computed(name):
                 continue
             given = {n: world.value(n) for n in self.claim.named(REFERENCE) if world.is_computed(n)}
-            given[name] = scaled(given[name], factor)
-            other = World(self.claim, self.seed, world.case, ChainMap({}, self.memo), given)
-            if any(self.rejects(other, check) for check in self.claim.checks):
+            before = World(self.claim, self.seed, world.case, self.memo, given)
+            changed = given | {name: scaled(given[name], factor)}
+            after = World(self.claim, self.seed, world.case, ChainMap({}, self.memo), changed)
+            if any(self.rejects(before, after, check) for check in self.claim.checks):
                 return True
         return False
 
-    def rejects(self, world: World, check: str) -> bool:
-        """A changed reference that no longer is a value, or crosses, is noticed as well."""
+    def rejects(self, before: World, after: World, check: str) -> bool:
+        """Whether a check that depends on what was changed now fails; no value at all is noticed as well."""
         key = check_key(check)
-        if world.key(key) == World(self.claim, self.seed, world.case, self.memo).key(key):
+        if before.key(key) == after.key(key):
             return False
         try:
-            return compared(world, key).resolved(self.own[check, repr(world.case)].within).outcome == FAILS
+            return compared(after, key).resolved(self.own[check, repr(after.case)].within).outcome == FAILS
         except (CertificateError, NotAValueError):
             return True
 

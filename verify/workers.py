@@ -154,11 +154,16 @@ def _end_with_parent() -> None:
 # --- what is done in the parent -----------------------------------------------------------------------------
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Pool(ProcessPoolExecutor):
     """Spawned workers, one evaluation each. report: is told (claim id/task name, phase), from a thread."""
 
     def __init__(self, jobs: int, report: Callable[[str, str], None]) -> None:
-        self.context = _Context()
+        self.context = _Context(max(1, cores() // max(jobs, 1)))
         receiver, self._sender = self.context.Pipe(duplex=False)
         super().__init__(jobs, self.context, initializer=_start, initargs=(self._sender,))
         threading.Thread(target=_listen, args=(receiver, report), daemon=True).start()
@@ -199,31 +204,39 @@ class Here(Executor):
 class _Process(SpawnProcess):
     def start(self) -> None:
         """Starts the worker with its own environment, without running the parent's main module there."""
-        with _environment(), _without_main():
+        with _environment(self.devices), _without_main():
             super().start()
+
+    devices = 1
 
 
 class _Context(SpawnContext):
-    def __init__(self) -> None:
+    def __init__(self, devices: int) -> None:
+        self.devices = devices
         self.started: list[_Process] = []
 
     def Process(self, *args: Any, **kwargs: Any) -> _Process:  # type: ignore[override]
         """A worker, remembered."""
         process = _Process(*args, **kwargs)
+        process.devices = self.devices
         self.started.append(process)
         return process
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
-    """The workers' environment. A child inherits it, before it imports anything; then it is as it was."""
+def _environment(devices: int) -> Iterator[None]:
+    """The workers' environment. A child inherits it, before it imports anything; then it is as it was.
+
+    devices: cores that one worker may spread large data over, when there are fewer evaluations than cores.
+    """
     before = dict(os.environ)
     flags = f"{before.get('XLA_FLAGS', '')} {XLA_FLAGS}".strip()
-    os.environ.update(ENVIRONMENT, XLA_FLAGS=flags)
+    ours = {**ENVIRONMENT, "XLA_FLAGS": flags, "JAX_NUM_CPU_DEVICES": str(devices)}
+    os.environ.update(ours)
     try:
         yield
     finally:
-        for name in (*ENVIRONMENT, "XLA_FLAGS"):
+        for name in ours:
             if name in before:
                 os.environ[name] = before[name]
             else:

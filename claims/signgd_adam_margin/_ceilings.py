@@ -35,10 +35,10 @@ class Ceiling:
     def at(self, level: Interval) -> Interval:
         """max rho_p(W) over all W with rho_q(W) >= level."""
         feasible = [pair for pair in self.attained if pair[0].lower >= level.upper]
-        beyond = [pair for pair in self.attained if pair[0].upper < level.lower]
+        beyond = [pair for pair in self.attained if pair not in feasible]
         lower = exact(0)
         if feasible:
-            lower = max((rho_p for _, rho_p in feasible), key=lambda rho_p: rho_p.lower)
+            lower = stack([rho_p for _, rho_p in feasible]).largest()
         if feasible and beyond:
             near, far = min(feasible, key=_rho_q), max(beyond, key=_rho_q)
             lower = stack([lower, _mixed(near, far, level)]).largest()
