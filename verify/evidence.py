@@ -16,6 +16,7 @@ from verify.record import Record
 from verify.relation import Comparison
 
 KEPT_BYTES = 1_000_000
+ARRAY_BYTES = 100_000  # of one array, thinned: a trajectory of matrices is not for a figure
 CURVE_POINTS = 400
 
 
@@ -74,7 +75,8 @@ class Evidence:
     def of(self, name: str, control: str | None = None, **case: Any) -> Any:
         """A kept quantity of one case, or of a control: intervals, arrays, records of them.
 
-        Arrays that were longer than 400 entries are thinned on a logarithmic grid, all alike.
+        Arrays that were longer than 400 entries are thinned on a logarithmic grid, all alike; what is still
+        larger than 100 kB is left out of its record.
         """
         tree = self._tree(name, control, case)
         if tree is None:
@@ -99,7 +101,7 @@ class Evidence:
 
 
 class Keeper:
-    """Packs quantities into JSON trees and thinned arrays, up to KEPT_BYTES."""
+    """Packs quantities into JSON trees and thinned arrays, up to ARRAY_BYTES each and KEPT_BYTES in all."""
 
     def __init__(self) -> None:
         self.trees: dict[str, Any] = {}
@@ -119,7 +121,7 @@ class Keeper:
         tree = pack(value, f"a{len(self.arrays)}", arrays)
         size = sum(array.nbytes for array in arrays.values())
         if tree is None or self.bytes + size > KEPT_BYTES:
-            if tree is not None and name not in self.left_out:
+            if name not in self.left_out:
                 self.left_out.append(name)
             return None
         self.bytes += size
@@ -133,10 +135,15 @@ def pack(value: Any, prefix: str, arrays: dict[str, np.ndarray]) -> Any:
     """A JSON tree for a value, its arrays added to `arrays`; None for what can't be kept."""
     if isinstance(value, Interval):
         ends = [pack(_float_end(end), prefix, arrays) for end in (value.lower, value.upper)]
+        if None in ends:
+            return None
         return {"interval": ends, "grade": value.grade, "because": value.because}
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" and value.ndim:
+        short = thinned(value)
+        if short.nbytes > ARRAY_BYTES:
+            return None
         name = f"{prefix}_{len(arrays)}"
-        arrays[name] = thinned(value)
+        arrays[name] = short
         return {"array": name}
     if isinstance(value, Record) or (isinstance(value, Mapping) and all(isinstance(k, str) for k in value)):
         items = vars(value) if isinstance(value, Record) else value

@@ -46,7 +46,7 @@ def _frobenius(g: Array) -> Array:
 
 
 def _polar(g: Array) -> Array:
-    # LAPACK takes 25 us for 10 x 25; eigh of the Gram matrix with Newton steps is no faster and loses digits
+    # LAPACK takes 28 us for 10 x 25; eigh of the Gram matrix with two Newton steps 22, but squares the condition
     u, s, vt = use_jax().numpy.linalg.svd(g, full_matrices=False)
     return (u * (s > RANK_TOLERANCE * s[0])) @ vt
 
