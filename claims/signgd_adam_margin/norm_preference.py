@@ -169,10 +169,11 @@ mislabelled("spectral", ("max",), "beyond-limits-of-others")
 @claim.figure
 def draw(figure, evidence):
     runs, V = evidence.of("runs"), evidence.of("programs").classifiers
-    labels = [f"$V$ of {p}" for p in NORMS]
+    short = {"max": "max", "frobenius": "Frob.", "spectral": "spectral"}
+    labels = [f"max-margin $V$, {short[p]}" for p in NORMS]
     table, *panels = plot.panel_grid(figure, ["relative margin at $T$", *labels], sharey=False)
     ratios = [(evidence.of("margins", norm=q) / evidence.of("gamma", norm=q)).middle for q in NORMS]
-    plot.heatmap(table, ratios, list(ALGORITHMS.values()), NORMS, fmt=".3f")
+    plot.heatmap(table, ratios, list(ALGORITHMS.values()), list(short.values()), fmt=".3f")
     for panel, p in zip(panels, NORMS, strict=True):
         best = getattr(V, p)
         for q, name in ALGORITHMS.items():
