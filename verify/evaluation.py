@@ -147,7 +147,9 @@ class _Evaluation:
             if world.is_computed(name):
                 value = world.value(name)
                 if isinstance(value, Comparison):
-                    value = Record(measured=value.measured, bound=value.bound, within=value.within, **value.at)
+                    value = Record(
+                        measured=value.measured, bound=value.bound, within=value.within, **value.at
+                    )
                 kept = self.keeper.keep(name, world.key(name), value)
                 values |= {name: kept} if kept else {}
 

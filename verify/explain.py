@@ -117,8 +117,10 @@ def _distance(record: Entry) -> str:
             return ""
         pairs.append((b["lower"], a["upper"]))
     gaps = [x - y for x, y in pairs if x is not None and y is not None]
-    if not gaps or within is None or (record["outcome"] == "holds" and max(gaps) < 0):
+    if not gaps or within is None:
         return ""
+    if record["outcome"] == "holds" and max(gaps) < 0:
+        return "none: it holds up to the resolution"
     if record.get("relation") == "<" and record["outcome"] == "fails":
         return f"{notation.number(max(gaps))}, and the inequality is strict"
     resolution = f", the resolution being {notation.number(within)}" if within else ""

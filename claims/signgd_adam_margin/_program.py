@@ -12,6 +12,7 @@ LINEAR, SCHATTEN = ("max", "sum"), ("frobenius", "spectral", "nuclear")
 WELL_SEPARATED = 0.01  # relative margin above which the solvers' accuracy needs no help
 ADDED_PER_ROUND, KEPT_FROM_FROBENIUS, ROUNDS = 200, 300, 60
 SUPPORT = 1.02  # pairs within this factor of the smallest margin start a constrained program
+NEAR = 0.02  # relative margin above the smallest
 SMALLEST_SIZE = 1e-6  # below, the solvers' own scaling gives up
 
 
@@ -85,7 +86,9 @@ def _generate(features, labels, norm, pairs, size=1.0, floor=None, effort=0):
         violated = np.setdiff1d(np.flatnonzero(margins < g - 1e-9 * abs(g)), pairs)
         if len(violated) == 0:
             break
-        pairs = np.concatenate([pairs, violated[np.argsort(margins[violated])[:ADDED_PER_ROUND]]])
+        # the next ones to be violated come along: a round costs more than a few pairs
+        near = np.setdiff1d(np.flatnonzero(margins < g + NEAR * abs(g)), pairs)
+        pairs = np.concatenate([pairs, near[np.argsort(margins[near])[:ADDED_PER_ROUND]]])
     weights = np.zeros(len(labels) * k)
     weights[pairs] = np.maximum(multipliers, 0)
     return W, weights.reshape(len(labels), k), of_ball
