@@ -23,7 +23,7 @@ claim = Claim(
         {"norm": "nuclear", "eta0": 1.0, "steps": 10_000},
         {"norm": 3.0, "eta0": 0.2, "steps": 5_000},
     ),
-    full={"cases": ({"norm": "max", "eta0": 0.1, "steps": 1_200},), "per_class": 100_000, "keep": 12},
+    full={"cases": ({"norm": "max", "eta0": 0.1, "steps": 1_800},), "per_class": 100_000, "keep": 8},
 )
 RIVAL = {
     "max": 3.0,
@@ -122,12 +122,12 @@ claim.control("gamma 10% too small", solution=scaled, factor=0.9, must_fail="run
 claim.control("gamma 10% too large", solution=scaled, factor=1.1, must_fail="run-above")
 
 
-def rival_path(data, norm, eta0, steps, keep):
-    """Descent in a neighbouring norm."""
-    return path(data, RIVAL[norm], eta0, steps, keep)
+def in_rival_norm(data, path, norm):
+    """The same run, its margin and its gradient measured in a neighbouring norm."""
+    return curves(data, path, RIVAL[norm])
 
 
-claim.control("run in another norm", path=rival_path, must_fail="curves-meet")
+claim.control("measured in another norm", curves=in_rival_norm, must_fail="curves-meet")
 
 
 @claim.figure

@@ -7,10 +7,11 @@ Norms: "max" (largest entry), "frobenius", "spectral", "sum" (sum of entries), "
 
 import numpy as np
 
-from verify import Interval, Record, certify, stack
+from verify import Interval, Record, certify, concatenate, stack
 
 from . import _program
 
+AT_ONCE = 10_000_000  # logits in memory at a time
 PROMISED = 1e-6  # relative width of a certified margin
 NORMS = ("max", "frobenius", "spectral", "sum", "nuclear")
 
@@ -41,21 +42,24 @@ def dual_norm(A, norm):
 def margin(features, labels, W) -> Interval:
     """m(W) of classifiers (..., k, d), enclosed, of shape (...); features (n, d), labels (n,)."""
     W = np.asarray(W, dtype=float)
-    k = W.shape[-2]
-    flat = certify.product(features, W.reshape(-1, W.shape[-1]).T)
-    logits = Interval(
-        *(end.reshape(len(features), -1, k) for end in (flat.lower, flat.upper)), flat.grade, flat.because
-    )
-    rows = np.arange(len(labels))
-    own = logits[rows, :, labels][:, :, None]
-    smallest = [
-        (own[labels == c] - logits[labels == c][:, :, np.arange(k) != c]).smallest(axis=(0, 2))
-        for c in np.unique(labels)
-    ]
-    each = stack(smallest).smallest(axis=0)
-    return Interval(
-        *(end.reshape(W.shape[:-2]) for end in (each.lower, each.upper)), each.grade, each.because
-    )
+    flat = W.reshape(-1, *W.shape[-2:])
+    at_once = max(1, AT_ONCE // (len(features) * W.shape[-2]))
+    parts = [_margins(features, labels, flat[i : i + at_once]) for i in range(0, len(flat), at_once)]
+    each = concatenate(parts)
+    return Interval(*(end.reshape(W.shape[:-2]) for end in (each.lower, each.upper)), each.grade, each.because)
+
+
+def _margins(features, labels, W):
+    """`margin` of a few classifiers (s, k, d) together."""
+    s, k, d = W.shape
+    product = certify.product(features, W.reshape(-1, d).T)
+    ends = (end.reshape(len(features), s, k) for end in (product.lower, product.upper))
+    logits = Interval(*ends, product.grade, product.because)
+    smallest = []
+    for c in np.unique(labels):
+        own, others = logits[labels == c], np.arange(k) != c
+        smallest.append((own[:, :, [c]] - own[:, :, others]).smallest(axis=(0, 2)))
+    return stack(smallest).smallest(axis=0)
 
 
 def normalised_margin(features, labels, W, norm) -> Interval:
