@@ -133,8 +133,8 @@ class Paper(_Model):
     arxiv: Annotated[str, AfterValidator(_arxiv)] = Field(description='the id in quotes: "2502.04664"')
     venue: Text | None = Field(None, description="where it appeared")
     summary: Text = Field(description="one line in own words: what the paper says")
-    assumptions: dict[Slug, Text] = Field(description="a mapping from name to short statement, or {}")
-    not_checkable: tuple[NotCheckable, ...] = Field(description="a list of {what, because}, or []")
+    assumptions: dict[Slug, Text] = Field({}, description="a mapping from name to short statement, or {}")
+    not_checkable: tuple[NotCheckable, ...] = Field((), description="a list of {what, because}, or []")
     claims: dict[Slug, ClaimRow] = Field({}, description="a mapping from claim slug to claim, or nothing")
 
 

@@ -55,14 +55,14 @@ class Ceilings:
     pair: dict
 
 
-def solved(features, labels, gaps) -> Ceilings:
+def solved(features, labels, gaps, into=None) -> Ceilings:
     """Solves and certifies the margin programs of some norms, and the ceilings of every pair of them.
 
     gaps: {norm: relative gaps}; the ceilings of W with rho_q(W) >= (1 - gap) gamma_q are solved at these gaps, where
-    they are tight.
+    they are tight. into: only the ceilings of this norm's margin.
     """
     own = {norm: world.max_margin_solution(features, labels, norm) for norm in gaps}
-    pair = {(q, p): _ceiling(features, labels, q, p, gaps[q], own) for q, p in permutations(gaps, 2)}
+    pair = {(q, p): _ceiling(features, labels, q, p, gaps[q], own) for q, p in permutations(gaps, 2) if into in (None, p)}
     return Ceilings(own, pair)
 
 

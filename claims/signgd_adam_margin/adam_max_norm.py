@@ -7,7 +7,9 @@ $$0 \le \gamma - \frac{m(W_t)}{\|W_t\|_\infty} \le \gamma - \frac{X_t}{\|W_t\|_\
 X_t = \sum_{s=\bar t}^{t-1} \Big( \eta_s \frac{\langle \nabla L_s, D_s\rangle}{G_s}
       - 2 B^2 \|D_s\|_\infty^2\, \eta_s^2\, e^{2 B \eta_s \|D_s\|_\infty} \Big) \frac{G_s}{L_s} ,$$
 
-both gaps vanish at least like the ratio of $\sum \eta^{3/2}$ to $\sum \eta$, that is like $t^{-a/2}$ for $\eta_t \sim t^{-a}$, and
+both gaps vanish at least like the ratio of $\sum \eta^{3/2}$ to $\sum \eta$, that is like $t^{-a/2}$ for
+$\eta_t \sim t^{-a}$, in the end $m(W_t)/\|W_t\|_\infty$ is larger than at any maximiser of the Frobenius or the spectral
+margin, and
 $\|W_t\|_\infty \le (1-\beta_1) \sqrt{\beta_2 / ((1-\beta_2)(\beta_2-\beta_1^2))}\, \sum_{s<t} \eta_s$.
 """
 
@@ -15,12 +17,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from verify import Claim, Record, at_most, certify, exact, less, plot, rounded, train
+from verify import Claim, Record, at_most, certify, exact, less, plot, rounded, stack, train
 
-from . import world
+from . import _ceilings, world
 from ._trajectory import length_bound, lengths, recorded, told_and_sums
 
 claim = Claim("signgd-adam-margin/adam-max-norm", full={"per_class": 50, "steps": 100_000})
+OTHERS = ("frobenius", "spectral")
 SPAN = 16  # the gaps are compared at T and at T / 16
 
 
@@ -35,8 +38,22 @@ def rates(eta0=0.02, exponent=0.5, steps=20_000):
 
 
 @claim.reference
-def gamma(data):
-    return world.max_margin(data.features, data.labels, "max")
+def programs(data, limit_gap=1e-6):
+    """Margin programs of three norms, and how much max-norm margin the limits of the other two leave room for."""
+    gaps = {"max": (), "frobenius": (limit_gap,), "spectral": (limit_gap,)}
+    return _ceilings.solved(data.features, data.labels, gaps, into="max")
+
+
+@claim.reference
+def gamma(programs):
+    return programs.own["max"].gamma
+
+
+@claim.reference
+def limits(programs, limit_gap):
+    """The largest max-norm margin of whatever comes as near to another norm's maximum as `limit_gap`."""
+    near = {q: (1 - limit_gap) * programs.own[q].gamma for q in OTHERS}
+    return stack([programs.pair[q, "max"].at(near[q]) for q in OTHERS])
 
 
 @claim.reference
@@ -140,6 +157,12 @@ def certified_shrinks(floor, gamma, shrinking):
     return at_most(1 - floor.value[last] / gamma, shrinking * (1 - floor.value[early] / gamma))
 
 
+@claim.check("beyond-limits-of-others")
+def beyond(attained, limits, path):
+    """The run has left behind all that normalised GD or spectral descent could converge to."""
+    return less(limits, attained[len(path.steps) - 2], limit=OTHERS)
+
+
 @claim.check("speed-limit")
 def slow(size, speed_limit, rates, path, classes, dimension):
     length, gathered = length_bound(rates, path.steps, classes * dimension)
@@ -157,6 +180,12 @@ def crossed(data, rates, fast_b1=0.95, fast_b2=0.9):
     return path(data, rates, fast_b1, fast_b2)
 
 
+def of_normalised_gd(data, rates):
+    other = train.descend(data.features, data.labels, rates, train.steepest("frobenius"))
+    return world.normalised_margin(data.features, data.labels, other.iterates[1:], "max")
+
+
+claim.control("run of normalised GD", attained=of_normalised_gd, must_fail="beyond-limits-of-others")
 claim.control("margin measured in the Frobenius norm", attained=measured_in_frobenius, must_fail="margin-gap")
 claim.control("gamma 10% too small", gamma=lambda gamma: 0.9 * gamma, must_fail="margin-below-gamma")
 for eps in (1e-8, 1e-4):

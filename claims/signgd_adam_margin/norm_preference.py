@@ -160,8 +160,8 @@ mislabelled("spectral", ("max",), "beyond-limits-of-others")
 def draw(figure, evidence):
     runs, V = evidence.of("runs"), evidence.of("programs").classifiers
     short = {"max": "max", "frobenius": "Frob.", "spectral": "spectral"}
-    labels = [f"max-margin $V$, {short[p]}" for p in NORMS]
-    table, *panels = plot.panel_grid(figure, ["relative margin at $T$", *labels], sharey=False)
+    titles = [rf"cosine of $W_t$ and $V_\mathrm{{{name}}}$" for name in ("max", "Frob", "spec")]
+    table, *panels = plot.panel_grid(figure, ["relative margin at $T$", *titles])
     ratios = [(evidence.of("margins", norm=q) / evidence.of("gamma", norm=q)).middle for q in NORMS]
     plot.heatmap(table, ratios, list(ALGORITHMS.values()), list(short.values()), fmt=".3f")
     for panel, p in zip(panels, NORMS, strict=True):
@@ -171,5 +171,5 @@ def draw(figure, evidence):
             W = path.iterates[1:]
             cosine = np.sum(W * best, axis=(1, 2)) / np.linalg.norm(W, axis=(1, 2)) / np.linalg.norm(best)
             panel.plot(path.steps[1:], cosine, label=name)
-        panel.set(xscale="log", xlabel="step $t$", ylabel=r"$\langle W_t, V\rangle / \|W_t\|_F\|V\|_F$")
-    plot.legend(panels[0])
+        panel.set(xscale="log", xlabel="step $t$", ylim=(0.7, 1.01))
+    plot.legend(panels)
