@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,11 @@ def import_claim(root: Path, claim_id: str) -> Claim:
     _forget_what_changed(root)
     if sys.path[:1] != [str(root)]:
         sys.path[:] = [str(root), *(path for path in sys.path if path != str(root))]
+    if "claims" not in sys.modules and not (root / "claims" / "__init__.py").exists():
+        # a folder without __init__.py would lose against any other package `claims` on the path
+        package = types.ModuleType("claims")
+        package.__path__ = [str(root / "claims")]
+        sys.modules["claims"] = package
     name = "claims." + claim_id.replace("-", "_").replace("/", ".")
     claim = getattr(importlib.import_module(name), "claim", None)
     where = root.joinpath(*name.split(".")).with_suffix(".py")
