@@ -201,31 +201,24 @@ def test_a_claim_that_raises_is_shown_where(verify, project):
 
 
 def test_json_is_strict_and_alone_on_stdout(verify, project):
-    sources = {
-        verdict.replace(" ", "-") + str(number): source
-        for verdict, of in toys.VERDICTS.items()
-        for number, source in enumerate(of)
-    }
+    sources = {f"{name}-{i}": source for name, all_ in toys.VERDICTS.items() for i, source in enumerate(all_)}
     done = verify(project(sources), "run", "--jobs", "0", "--json")
+    assert done.code == 2, "one of them is not set up properly"
+    assert f"2 of {len(sources)} claims as expected" in done.err
     document = strict(done.out)
     assert document["schema"] == 1
-    assert done.code == 2  # one of them is not set up properly
-    assert "of 14 claims as expected" in done.err
-    verdicts = {entry["id"].partition("/")[2].rstrip("0123456789"): entry for entry in document["claims"]}
-    assert {entry["verdict"] for entry in verdicts.values()} == set(toys.VERDICTS)
-    assert all(name == entry["verdict"] for name, entry in verdicts.items())
-    assert list(document["claims"][0]) and document["claims"][0]["id"] == "toy-paper/verified0", (
-        "the map's order"
-    )
-    for field in (
+    claims = document["claims"]
+    assert [entry["id"] for entry in claims] == [f"toy-paper/{name}" for name in sources], "the map's order"
+    assert all(entry["id"].startswith(f"toy-paper/{entry['verdict']}-") for entry in claims)
+    assert {
         "kind", "expected", "grade", "seconds", "cached", "key", "seed", "size", "parameters", "figure", "error",
         "power", "assumptions", "checks", "controls", "ablations",
-    ):  # fmt: skip
-        assert field in document["claims"][0]
-    check = document["claims"][0]["checks"][0]
-    assert {"name", "relation", "measured", "bound", "within", "outcome", "points", "at", "tightness"} <= set(
-        check
-    )
+    } <= set(claims[0])  # fmt: skip
+    assert {
+        "name", "relation", "measured", "bound", "within", "outcome", "points", "at", "tightness",
+    } <= set(claims[0]["checks"][0])  # fmt: skip
+    assert {"lower", "upper", "grade", "because"} <= set(claims[0]["checks"][0]["bound"])
+    assert {"name", "must_fail", "outcome", "rejected"} <= set(claims[0]["controls"][0])
     assert document["summary"]["as_expected"] == 2
 
 
@@ -291,7 +284,7 @@ def test_select(verify, project):
         assert f" of {chosen} claim" in verify(root, "run", "--jobs", "0", *patterns).out
     done = verify(root, "run", "toy-paper/tree")
     assert done.code == 2
-    assert done.err == "verify: no claim matches 'toy-paper/tree'; the nearest: toy-paper/three, toy-paper\n"
+    assert done.err.startswith("verify: no claim matches 'toy-paper/tree'; the nearest: toy-paper/three")
 
 
 # --- bad input ----------------------------------------------------------------------------------------------
@@ -315,13 +308,11 @@ def test_select(verify, project):
         (["run", "--map", "claims"], "claims/paper_map.yaml: no such file"),
         (["show", "toy-paper/add"], "toy-paper/odd"),
         (["figures", "toy-paper/add"], "toy-paper/odd"),
-        (["figures"], "verify run"),
     ],
 )
 def test_bad_input_is_one_paragraph(verify, project, args, said):
     done = verify(project({"odd": toys.VERIFIED}), *args)
-    assert done.code == 2
-    assert done.out == ""
+    assert (done.code, done.out) == (2, "")
     assert said in done.err
     assert len(done.err.strip().splitlines()) <= 4
 
@@ -339,14 +330,14 @@ def test_a_broken_map(verify, project):
     for args in (("run",), ("list",), ("show", "toy-paper/odd"), ("figures",), ("report",)):
         done = verify(root, *args)
         assert done.code == 2
-        assert "paper_map.yaml:12: papers.toy-paper.claims.odd.kind" in done.err
+        assert re.search(r"paper_map.yaml:\d+: papers.toy-paper.claims.odd.kind", done.err)
         assert "did you mean 'theorem'?" in done.err
 
 
-def test_a_map_without_claims(verify, project):
-    root = project({})
-    (root / "paper_map.yaml").write_text("papers: {}\n")
-    assert "no claims yet" in verify(root, "run").err
+def test_a_map_without_claims(verify, tmp_path):
+    (tmp_path / "paper_map.yaml").write_text("papers: {}\n")
+    assert "no claims yet" in verify(tmp_path, "run").err
+    assert "no papers yet" in verify(tmp_path, "list").err
 
 
 def test_the_map_of_a_folder_or_a_file(verify, project, tmp_path):
@@ -410,7 +401,7 @@ def _wait_for(*paths: Path) -> None:
 
 
 def test_a_reader_that_leaves_is_no_error(project):
-    root = project({f"claim-{number}": toys.VERIFIED for number in range(500)})
+    root = project({f"claim-{number}": toys.VERIFIED for number in range(30)})
     read, write = os.pipe()
     run = subprocess.Popen(
         [sys.executable, "-m", "verify", "list"], cwd=root, stdout=write, stderr=subprocess.PIPE
@@ -539,7 +530,7 @@ def test_show(verify, project):
     module = root / "claims/toy_paper/odd.py"
     module.write_text(module.read_text().replace("(1, 2, 10)", "(1, 2, 11)"))
     stale = verify(root, "show", "toy-paper/odd").out
-    assert "stale: code, data or versions changed since" in stale
+    assert "(stale: code, data or" in stale
     assert "stale; evaluate with: verify run toy-paper/odd" in stale
 
 
@@ -558,6 +549,9 @@ def test_show_a_paper(verify, project):
 
 def test_figures_and_report(verify, project):
     root = project({"odd": toys.VERIFIED, "plain": toys.DECAY})
+    nothing = verify(root, "figures")
+    assert nothing.code == 2
+    assert "verify run" in nothing.err
     verify(root, "run", "--jobs", "0")
     missing = verify(root, "figures", "--check")
     assert missing.code == 1

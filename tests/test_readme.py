@@ -5,7 +5,8 @@ from pathlib import Path
 
 import verify
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def block(first_line: str) -> str:
@@ -26,6 +27,7 @@ def test_a_claim_of_your_own(tmp_path):
 
 
 def test_the_library_call():
+    verify.load(ROOT).claims["signgd-adam-margin/proxy-lemmas"]  # other tests have claims of other projects
     from claims.signgd_adam_margin.world import max_margin
 
     gamma = max_margin([[2.0], [-1.0]], [0, 1], "frobenius")

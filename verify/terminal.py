@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 GREEN, RED, YELLOW, GREY = "green", "red", "yellow", "bright_black"
+WIDE = 110  # columns, from which on the table has room for a claim's kind
 MOST_ROWS = 12  # of evaluations under way; more workers than that are counted
 
 
@@ -209,19 +210,19 @@ def verdicts(out: Out, entries: Sequence[explain.Entry]) -> None:
     from rich.text import Text
 
     several = len({entry["seed"] for entry in entries}) > 1
+    is_wide = out.console.width >= WIDE
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("claim", overflow="fold", min_width=24)
-    names = [*(["seed"] if several else []), "kind", "verdict", "grade", "power", "seconds"]
-    for name in names:
-        table.add_column(
-            name, justify="right" if name in ("seconds", "seed") else "left", no_wrap=name != "verdict"
-        )
+    optional = [*(["seed"] if several else []), *(["kind"] if is_wide else [])]
+    for name in [*optional, "verdict", "grade", "power", "seconds"]:
+        numeric = name in ("seconds", "seed")
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=name != "verdict")
     for entry in entries:
         took = Text("cached", GREY) if entry["cached"] else Text(f"{entry['seconds']:.1f}")
         verdict = Text(f"{explain.symbol(entry)} {explain.verdict(entry)}", colour(entry))
-        seed = [str(entry["seed"])] if several else []
         power = explain.weakest_power(entry["power"])
-        table.add_row(entry["id"], *seed, entry["kind"], verdict, entry["grade"] or "–", power, took)
+        facts = [str(entry[name]) for name in optional]
+        table.add_row(entry["id"], *facts, verdict, entry["grade"] or "–", power, took)
     out.console.print(table)
 
 

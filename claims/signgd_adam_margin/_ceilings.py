@@ -62,7 +62,11 @@ def solved(features, labels, gaps, into=None) -> Ceilings:
     they are tight. into: only the ceilings of this norm's margin.
     """
     own = {norm: world.max_margin_solution(features, labels, norm) for norm in gaps}
-    pair = {(q, p): _ceiling(features, labels, q, p, gaps[q], own) for q, p in permutations(gaps, 2) if into in (None, p)}
+    pair = {
+        (q, p): _ceiling(features, labels, q, p, gaps[q], own)
+        for q, p in permutations(gaps, 2)
+        if into in (None, p)
+    }
     return Ceilings(own, pair)
 
 
