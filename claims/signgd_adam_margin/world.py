@@ -46,7 +46,9 @@ def margin(features, labels, W) -> Interval:
     at_once = max(1, AT_ONCE // (len(features) * W.shape[-2]))
     parts = [_margins(features, labels, flat[i : i + at_once]) for i in range(0, len(flat), at_once)]
     each = concatenate(parts)
-    return Interval(*(end.reshape(W.shape[:-2]) for end in (each.lower, each.upper)), each.grade, each.because)
+    return Interval(
+        *(end.reshape(W.shape[:-2]) for end in (each.lower, each.upper)), each.grade, each.because
+    )
 
 
 def _margins(features, labels, W):
