@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shlex
 import sys
@@ -18,6 +17,7 @@ from verify.errors import SetupError
 from verify.execute import Task
 from verify.store import Store
 from verify.suite import Suite
+from verify.workers import cores
 
 INTERRUPTED = 130
 
@@ -144,14 +144,6 @@ class Session:
         self.notes.line(f"\ninterrupted: {done} done and kept; go on with:")
         for seed in left:
             self.notes.line(f"  {self.request.command(seed)}")
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
 
 
 def fresh_seeds(count: int) -> list[int]:
