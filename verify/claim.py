@@ -52,6 +52,15 @@ class Alteration:
     cases: Cases | None = None
 
 
+@dataclass(frozen=True)
+class Space:
+    """Where `verify attack` looks for instances: `sample` draws plain data, `build` makes the instance of it."""
+
+    of: str
+    sample: Function
+    build: Function
+
+
 @dataclass
 class Claim:
     """One checkable statement.
@@ -67,6 +76,8 @@ class Claim:
     quantities: dict[str, Quantity] = field(default_factory=dict, repr=False)
     controls: dict[str, Alteration] = field(default_factory=dict, repr=False)
     ablations: dict[str, Alteration] = field(default_factory=dict, repr=False)
+    spaces: dict[str, Space] = field(default_factory=dict, repr=False)
+    worst: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     draw: Function | None = field(default=None, repr=False)
     overrides: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -115,6 +126,32 @@ class Claim:
     def ablation(self, name: str, /, *, check: str, cases: Cases | None = None, **changes: Any) -> None:
         """An assumption dropped: the outcome of `check` is recorded, never judged."""
         self._alter(self.ablations, Alteration(name, check, changes, cases))
+
+    def space(self, of: str, *, build: Function) -> Callable[[F], F]:
+        """Where `verify attack` looks for worse instances than the claim's own.
+
+        of: the instance that is replaced. The decorated function has one argument, `draw`, which draws from a
+        hypothesis strategy; it returns a dict of plain data (numbers, words, lists of them, arrays of floats).
+        build(**data) makes the value of the instance, from lists in place of arrays; floats in the data are
+        also moved freely, so `build` brings them to where they belong (unit length, sum 1).
+        """
+
+        def define(sample: F) -> F:
+            if of not in self.named(INSTANCE):
+                raise SetupError(self._unknown(of, self.named(INSTANCE), "instance"))
+            if of in self.spaces:
+                raise SetupError(f"{self.id}: there are two spaces of {of!r}")
+            self.spaces[of] = Space(of, sample, build)
+            return sample
+
+        return define
+
+    def at(self, of: str, /, **data: Any) -> Claim:
+        """The claim on one instance of a space: `of` is what the space builds from the data."""
+        if of not in self.spaces:
+            raise SetupError(self._unknown(of, list(self.spaces), "space"))
+        build = self.spaces[of].build
+        return self.replace(**{of: lambda: build(**data)})
 
     # --- questions ------------------------------------------------------------------------------------------
 

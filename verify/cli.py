@@ -31,6 +31,7 @@ Examples:
   verify run paper-a 'paper-b/x*'   one paper, and some claims of another
   verify run paper/claim --fresh 5  on five new random instances
   verify show paper/claim           statement, checks, where each width comes from
+  verify attack paper/claim         search for the instance that strains it most
   verify figures; verify report     the pictures and the page, from evidence
 """
 EPILOG = """\b
@@ -206,6 +207,57 @@ def show(
         terminal.listing(out, [catalogue.paper(claim_id)])
     else:
         terminal.page(out, catalogue.page(claim_id))
+
+
+@app.command()
+def attack(
+    claim_id: Annotated[str, typer.Argument(metavar="ID", help="A claim id (paper/claim).")],
+    of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INSTANCE", help="Only this space; default: all of the claim's.", show_default=False
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, max=1e6, metavar="S", help="How long to search.")] = 30.0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, metavar="N", help="Seed of the search.")] = 0,
+    falsify: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REFERENCE=FACTOR",
+            help="Multiply a reference first: would the search notice that it is wrong?",
+            show_default=False,
+        ),
+    ] = None,
+    one: Annotated[
+        str | None,
+        typer.Option(
+            "--try",
+            metavar="JSON",
+            help="Only this instance: its data, or @FILE with them.",
+            show_default=False,
+        ),
+    ] = None,
+    keep: Annotated[bool, typer.Option(help="Whether the claim tries from now on what is found.")] = True,
+    as_json: AsJson = False,
+    map_path: Map = None,
+) -> None:
+    """Search for the instance that strains a claim most.
+
+    The search covers the space of instances that the claim declares (@claim.space), guided by the
+    tightness measured/bound of its checks. An instance that is tighter than all that the claim tries
+    already is kept in CLAIM.worst.json beside the claim's module, and tried by every run from then on.
+    Exit code 1: an instance fails.
+
+    \b
+    Examples:
+      verify attack paper/claim --seconds 60
+      verify attack paper/claim --falsify bound=0.95
+      verify attack paper/claim --of data --try '{"sizes": [1, 2], "points": [[0.5, 1.0]]}'
+    """
+    from verify.assault import Assault
+
+    wanted = Assault(claim_id, of, seconds, seed, tuple(falsify or ()), one, keep, as_json, map_path)
+    raise typer.Exit(wanted.run(suite_of(map_path)))
 
 
 @app.command()

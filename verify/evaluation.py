@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,7 @@ class _Evaluation:
         self.claim, self.seed, self.data, self.keeper, self.report = claim, seed, data, keeper, report
         self.memo: dict[Any, Any] = {}
         self.worlds = [World(claim, seed, case, self.memo) for case in claim.each_case()]
+        self.worst = [world for kept in worst_claims(claim) for world in self.at(*kept)]
         self.own: dict[tuple[str, str], Comparison] = {}
         self.seen: list[tuple[World, str | None, list[str]]] = [(w, None, claim.checks) for w in self.worlds]
         data["worlds"] = []
@@ -91,7 +92,7 @@ class _Evaluation:
         """What the verdict rests on, and the ablations."""
         for name in self.claim.named(ASSUMPTION):
             self.report(f"assumption {name}")
-            found = [(world.case, compared(world, name)) for world in self.worlds]
+            found = [(case, compared(world, name)) for world, case in self.asked(name)]
             self.data["assumptions"].append(_for_all(name, found))
         for name in self.claim.checks:
             self.report(f"check {name}")
@@ -106,11 +107,22 @@ class _Evaluation:
     def check(self, name: str) -> dict[str, Any]:
         """One check over all cases."""
         found = []
-        for world in self.worlds:
+        for world, case in self.asked(check_key(name)):
             comparison = compared(world, check_key(name))
-            self.own[name, repr(world.case)] = comparison
-            found.append((world.case, comparison))
+            self.own[name, repr(case)] = comparison
+            found.append((case, comparison))
         return _for_all(name, found)
+
+    def at(self, name: str, claim: Claim) -> list[tuple[World, dict[str, Any]]]:
+        """The claim on an instance that an attack found, in every case, which then also names the instance."""
+        cases = self.claim.each_case()
+        return [(World(claim, self.seed, case, self.memo), {**case, "instance": name}) for case in cases]
+
+    def asked(self, key: str) -> Iterator[tuple[World, dict[str, Any]]]:
+        """The worlds in which a check or assumption is made; an attack's instances if it depends on them."""
+        yield from ((world, world.case) for world in self.worlds)
+        own = {world.key(key) for world in self.worlds}
+        yield from ((world, case) for world, case in self.worst if world.key(key) not in own)
 
     def altered(self, alteration: Alteration) -> dict[str, Any]:
         """A control or ablation: its check, with the resolution of the claim's own world, in each case."""
@@ -194,6 +206,15 @@ class _Evaluation:
             return compared(after, key).resolved(self.own[check, repr(after.case)].within).outcome == FAILS
         except (CertificateError, NotAValueError):
             return True
+
+
+def worst_claims(claim: Claim) -> list[tuple[str, Claim]]:
+    """(name, altered claim) for the instances that attacks have found and somebody kept."""
+    return [
+        (name, claim.at(of, **data))
+        for of, instances in claim.worst.items()
+        for name, data in instances.items()
+    ]
 
 
 def compared(world: World, name: str) -> Comparison:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from verify import instances
 from verify.claim import Claim
 from verify.errors import SetupError
 
@@ -73,6 +74,7 @@ def import_claim(root: Path, claim_id: str) -> Claim:
         raise SetupError(f'{where}: no variable `claim`; write claim = Claim("{claim_id}")')
     if claim.id != claim_id:
         raise SetupError(f'{where}: its claim calls itself "{claim.id}"; the map says "{claim_id}"')
+    claim.worst = instances.read(root, claim_id)
     return claim
 
 

@@ -76,7 +76,7 @@ def work(
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         claim = import_claim(Path(root), claim_id)
-        evidence = evaluate(claim, seed, size, report=report or _reporter(task), **dict(parameters))
+        evidence = evaluate(claim, seed, size, report=report or reporter(task), **dict(parameters))
         json.dumps(evidence.data, allow_nan=False)
     except KeyboardInterrupt:
         raise
@@ -119,7 +119,7 @@ def _relative(path: str | Path, root: Path) -> str:
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
-def _reporter(task: Task) -> Report:
+def reporter(task: Task) -> Report:
     """Sends phases to the parent, if this process was started for that; they may get lost."""
     channel = _parent
 

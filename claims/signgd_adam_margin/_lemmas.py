@@ -175,6 +175,13 @@ def simplex_points(rng, draws):
     return np.array(s, dtype=object), np.array(v, dtype=object)
 
 
+def simplex_point(weights, v):
+    """One point from four real weights, as fractions: probabilities in proportion to 2^weight, up to 2^-40."""
+    units = [1 + int(2 ** min(max(w - max(weights) + 40, 0), 40)) for w in weights]
+    s = [Fraction(unit, sum(units)) for unit in units]
+    return {"s": np.array([s], dtype=object), "v": np.array([v], dtype=object)}
+
+
 def integer_matrices(rng, draws):
     """(m, 3, 5) of integers up to 9, none of them 0: one entry only, all ones, then sparse at random."""
     first = np.zeros((3, 3, 5), dtype=int)

@@ -52,6 +52,14 @@ def simplex(rng, draws):
     return Record(s=s, v=v)
 
 
+@claim.space("simplex", build=lambda weights, v: Record(**_lemmas.simplex_point(weights, v)))
+def one_point(draw):
+    from hypothesis import strategies as st
+
+    weights = draw(st.lists(st.floats(-30, 30), min_size=4, max_size=4))
+    return {"weights": weights, "v": draw(st.lists(st.integers(-9, 9), min_size=4, max_size=4).filter(any))}
+
+
 @claim.instance
 def matrices(rng, draws):
     return _lemmas.integer_matrices(rng, draws)
