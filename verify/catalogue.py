@@ -123,7 +123,7 @@ class Catalogue:
             lines.append(f"  not run yet: verify run {claim_id}")
         by = ", ".join(paper.authors)
         lines += explain.hanging("", f"{row.kind} ({row.priority}): {row.source}, {KNOWN[row.known]}", "  ")
-        lines += explain.hanging("", f"{by}: {paper.title}, {paper.year}, arXiv:{paper.arxiv}", "  ")
+        lines += explain.hanging("", f"{by}: {paper.title}, {paper.year}{explain.arxiv(paper.arxiv)}", "  ")
         lines += explain.hanging("differs from the paper: ", row.differs, "  ") if row.differs else []
         if row.because:
             lines += explain.hanging(f"expected {' or '.join(row.expected)} because ", row.because, "  ")

@@ -31,6 +31,7 @@ Examples:
   verify run paper-a 'paper-b/x*'   one paper, and some claims of another
   verify run paper/claim --fresh 5  on five new random instances
   verify show paper/claim           statement, checks, where each width comes from
+  verify new paper/claim            begin a claim of your own
   verify attack paper/claim         search for the instance that strains it most
   verify figures; verify report     the pictures and the page, from evidence
 """
@@ -207,6 +208,37 @@ def show(
         terminal.listing(out, [catalogue.paper(claim_id)])
     else:
         terminal.page(out, catalogue.page(claim_id))
+
+
+@app.command()
+def new(
+    claim_id: Annotated[
+        str, typer.Argument(metavar="PAPER/CLAIM", help="Two slugs: words of a-z, 0-9, '-'.")
+    ],
+    map_path: Map = None,
+) -> None:
+    """Begin a claim: a row in the map and a module that runs as it stands.
+
+    The module holds a small true theorem with a certified reference, a run, two controls, a space for
+    `verify attack` and a figure; put yours in its place. In a folder without a map (there and above) one
+    is written. Nothing that exists is overwritten.
+
+    \b
+    Example:
+      verify new my-paper/main-theorem && verify run
+    """
+    from verify.new import new as begin
+
+    steps = begin(claim_id, map_path)
+    for step in steps:
+        typer.echo(f"{step.did} {_shown(step.path)}")
+    row, module = (_shown(step.path) for step in steps)
+    typer.echo(
+        f"\nNow:  verify run {claim_id}\n"
+        f"Edit: {row}: title, source and kind of the claim, title and summary of the paper\n"
+        f"      {module}: the statement, then one function after the other\n"
+        f"Then: verify attack {claim_id}; verify figures; verify report; pytest"
+    )
 
 
 @app.command()

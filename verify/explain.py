@@ -68,6 +68,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def arxiv(identifier: str | None) -> str:
+    """What follows the year of a paper; nothing for one that has no arXiv id yet."""
+    return f", arXiv:{identifier}" if identifier else ""
+
+
 # --- comparisons --------------------------------------------------------------------------------------------
 
 

@@ -55,6 +55,15 @@ def _slug(text: str) -> str:
     return text
 
 
+def slug_problem(text: str) -> str | None:
+    """What is wrong with a slug, and the mend."""
+    try:
+        _slug(text)
+    except PydanticCustomError as error:
+        return error.message()
+    return None
+
+
 def _text(text: str) -> str:
     """One paragraph: white space and line ends collapse to single blanks."""
     text = " ".join(text.split())
@@ -130,7 +139,9 @@ class Paper(_Model):
     title: Text = Field(description="the title")
     authors: tuple[Text, ...] = Field(min_length=1, description="a list of names")
     year: int = Field(ge=1900, le=2100, description="the year of the first version, 2025, without quotes")
-    arxiv: Annotated[str, AfterValidator(_arxiv)] = Field(description='the id in quotes: "2502.04664"')
+    arxiv: Annotated[str, AfterValidator(_arxiv)] | None = Field(
+        None, description='the id in quotes: "2502.04664"; leave it out while there is none'
+    )
     venue: Text | None = Field(None, description="where it appeared")
     summary: Text = Field(description="one line in own words: what the paper says")
     assumptions: dict[Slug, Text] = Field({}, description="a mapping from name to short statement, or {}")
@@ -191,13 +202,18 @@ def read(path: Path, check_modules: bool = True) -> PaperMap:
     """The validated map; otherwise a SetupError that lists every problem with file, line, field and mend."""
     try:
         path = Path(path).absolute()
-        name = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-        tree = _parsed(_text_of(path, name), name)
-        papers = _validated(tree)
-        if check_modules:
-            _check_modules(tree, path.parent / "claims")
+        return checked(_text_of(path, _shown(path)), path, check_modules)
     except OSError as error:
         raise SetupError(f"{path}: {error.strerror or error}; check the path and its permissions") from error
+
+
+def checked(text: str, path: Path, check_modules: bool = True) -> PaperMap:
+    """As `read`, for a text that may not have been written to the path yet."""
+    name = _shown(path)
+    tree = _parsed(text, name)
+    papers = _validated(tree)
+    if check_modules:
+        _check_modules(tree, path.parent / "claims")
     if tree.problems or papers is None:
         problems = sorted(set(tree.problems))
         lines = [f"{name}:{line}: {field}: {text}" for line, field, text in problems[:_MOST]]
@@ -314,6 +330,10 @@ def _scalar(event: yaml.ScalarEvent) -> str | int | _Unfit:
         return int(text)
     kinds = {"null": "nothing", "bool": "a truth value", "timestamp": "a date"}
     return _Unfit(kinds.get(kind, "a number"), text)
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _text_of(path: Path, name: str) -> str:

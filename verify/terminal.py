@@ -257,7 +257,7 @@ def paper_lines(paper: Mapping[str, Any]) -> list[str]:
     by = paper["authors"][0] + (" et al." if len(paper["authors"]) > 2 else "")
     by = " and ".join(paper["authors"]) if len(paper["authors"]) == 2 else by
     return explain.hanging(
-        "", f"{paper['slug']}: {paper['title']} ({by}, {paper['year']}, arXiv:{paper['arxiv']})"
+        "", f"{paper['slug']}: {paper['title']} ({by}, {paper['year']}{explain.arxiv(paper['arxiv'])})"
     )
 
 
