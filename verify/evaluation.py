@@ -179,6 +179,8 @@ class _Evaluation:
         if not self.notices(name, 1 + sign * high):
             return None
         low = SMALLEST_CHANGE
+        if weakest_grade(self.data["checks"]) == "exact" and self.notices(name, 1 + sign * low):
+            return low
         for _ in range(HALVINGS):
             middle = (low * high) ** 0.5
             low, high = (low, middle) if self.notices(name, 1 + sign * middle) else (middle, high)

@@ -1,0 +1,1 @@
+"""Distributed speculative inference: verification in parallel with drafting (arXiv 2405.14105)."""

@@ -1,0 +1,172 @@
+r"""Plain decoding, speculative inference (SI) and distributed speculative inference (DSI) as processes in time.
+
+One forward pass of the drafter takes t1, of the target t2. The pattern b_1 ... b_N says which drafts the target
+accepts: b_i = 1 if the draft at position i is right, its prefix being right; a draft after a wrong one is of no
+use. The last token comes from the target in any case, so b_N is never read. Times are exact: integers, fractions,
+or floats taken as the rationals that they are.
+"""
+
+import heapq
+import itertools
+import math
+from collections import deque
+from fractions import Fraction
+
+from verify import Record
+
+FINISHED, DRAFTED = 0, 1  # in this order at one instant: a job that ends frees its server for one that starts
+
+
+def patterns(N):
+    """All acceptance patterns of N tokens, 2^(N-1) tuples of length N; the last entry, never read, is 1."""
+    return [(*bits, 1) for bits in itertools.product((1, 0), repeat=N - 1)]
+
+
+def probability(accepted, p):
+    """Probability of a pattern when each of its first N - 1 drafts is accepted independently with p."""
+    right = sum(accepted[:-1])
+    return p**right * (1 - p) ** (len(accepted) - 1 - right)
+
+
+def servers_needed(t1, t2, lookahead=1):
+    """ceil(t2 / (L t1)): how many target servers keep every verification from waiting."""
+    return math.ceil(Fraction(t2) / (lookahead * Fraction(t1)))
+
+
+# --- the three ways to decode -----------------------------------------------------------------------------
+
+
+def si(accepted, t1, t2=1, lookahead=1):
+    """Time of draft-then-wait speculative inference, a Fraction.
+
+    accepted: (N,) of 0 and 1. A round drafts k = min(lookahead, tokens left - 1) tokens and verifies them with
+    one target pass, which adds one token to the accepted ones: the correction, or a bonus if all are accepted.
+    Raises ValueError for times that are not positive, a lookahead below 1 or entries other than 0 and 1.
+    """
+    accepted, t1, t2, unit = _validated(accepted, t1, t2, lookahead)
+    time, done, N = 0, 0, len(accepted)
+    while done < N:
+        drafts = min(lookahead, N - done - 1)
+        time += drafts * t1 + t2
+        run = 0
+        while run < drafts and accepted[done + run]:
+            run += 1
+        done += run + 1
+    return time * unit
+
+
+def dsi(accepted, t1, t2=1, lookahead=1, servers=None):
+    """One run of DSI with a drafter and a target, event by event.
+
+    accepted: (N,) of 0 and 1; servers: how many target passes may run at once, None for no limit. The drafter
+    never pauses. A verification job is queued on every `lookahead`-th prefix and on the last useful one, N - 1
+    tokens. A job on a prefix checks its drafts and gives the token after it. The first wrong draft kills
+    all jobs, and everything begins again from the corrected prefix.
+    Returns Record(time: Fraction; jobs: [(prefix, queued, started, stopped)] in the order of their starts,
+    a job that was killed stops at that moment; peak: most jobs at once; waited: longest wait in the queue).
+    Raises ValueError as `si` does, and for less than one server.
+    """
+    accepted, t1, t2, unit = _validated(accepted, t1, t2, lookahead)
+    if servers is not None and servers < 1:
+        raise ValueError(f"DSI needs at least one server, not {servers}")
+    N, limit = len(accepted), math.inf if servers is None else servers
+    events, queue, running, jobs, epoch = [(0, DRAFTED, 0, 0)], deque(), {}, [], 0
+    start = drafted = known = 0  # tokens at the epoch's start, with its drafts, and given by the target
+    peak, waited = 0, 0
+    while True:
+        time, kind, of_epoch, prefix = heapq.heappop(events)
+        if of_epoch != epoch:
+            continue  # killed
+        wrong = None
+        if kind == DRAFTED:
+            drafted = prefix
+            if prefix < N - 1:
+                heapq.heappush(events, (time + t1, DRAFTED, epoch, prefix + 1))
+            if (prefix - start) % lookahead == 0 or prefix == N - 1:
+                queue.append((prefix, time))
+        else:
+            jobs.append((prefix, *running.pop(prefix), time))
+            wrong = next((i for i in range(known + 1, prefix + 1) if not accepted[i - 1]), None)
+            known = wrong or prefix + 1
+        if known == N:
+            break
+        if wrong or (start < known <= drafted and not accepted[known - 1]):
+            jobs += [(i, *times, time) for i, times in running.items()]
+            running, epoch, start, drafted = {}, epoch + 1, known, known
+            queue.clear()
+            heapq.heappush(events, (time, DRAFTED, epoch, known))
+        while queue and len(running) < limit:
+            prefix, queued = queue.popleft()
+            running[prefix] = (queued, time)
+            waited = max(waited, time - queued)
+            heapq.heappush(events, (time + t2, FINISHED, epoch, prefix))
+        peak = max(peak, len(running))
+    jobs += [(i, *times, time) for i, times in running.items()]
+    jobs = sorted((prefix, *(x * unit for x in times)) for prefix, *times in jobs)
+    return Record(
+        time=time * unit, jobs=sorted(jobs, key=lambda job: job[2]), peak=peak, waited=waited * unit
+    )
+
+
+def dsi_tree(right, latencies, follow=min):
+    """Time of DSI with any number of drafters, which starts every model from every prefix that exists.
+
+    right: (N - 1, m - 1), whether drafter j is right at position i; latencies: (m,), the target's last.
+    The target's thread from the verified prefix is the verifier. When it ends, the threads beside it that have
+    ended with the same token may lead on; `follow` picks one by latency, the others die with all that grew
+    from them. Raises ValueError for latencies that are not positive or a table of another shape.
+    """
+    if any(len(row) != len(latencies) - 1 for row in right) or min(latencies, default=0) <= 0:
+        raise ValueError(f"{len(latencies)} positive latencies need rows of {len(latencies) - 1} drafters")
+    N, target = len(right) + 1, len(latencies) - 1
+    models = range(target + 1)
+    # an event: the thread of models `path` has made its last token; the target's comes after others of its time
+    events = [(latencies[j], j == target, (j,)) for j in models]
+    heapq.heapify(events)
+    lead, ended = (), set()
+    while True:
+        time, _, path = heapq.heappop(events)
+        if path[: len(lead)] != lead:
+            continue  # killed
+        ended.add(path)
+        if len(path) < N:
+            for j in models:
+                heapq.heappush(events, (time + latencies[j], j == target, (*path, j)))
+        while (*lead, target) in ended:
+            if len(lead) == N - 1:
+                return time
+            same = [j for j in models if (*lead, j) in ended and (j == target or right[len(lead)][j])]
+            lead = (*lead, follow(same, key=lambda j: latencies[j]))
+
+
+# --- time per token of long texts, one target pass as the unit --------------------------------------------
+
+
+def si_rate(p, c, k):
+    """(k c + 1) / (1 + p + ... + p^k): time of a round over its expected number of tokens; k = 0 is plain."""
+    return (k * c + 1) / sum(p**i for i in range(k + 1))
+
+
+def dsi_rate(p, c, lookahead=1):
+    """(1 - p) (1 + L c p / (1 - p^L)): expected time of an epoch over its expected number of tokens, p < 1."""
+    return (1 - p) * (1 + lookahead * c * p / (1 - p**lookahead))
+
+
+# --- inside -----------------------------------------------------------------------------------------------
+
+
+def _validated(accepted, t1, t2, lookahead):
+    """(accepted as a tuple, t1 and t2 as integers, what they are multiples of), or a ValueError."""
+    accepted = tuple(accepted)
+    if not accepted or any(b not in (0, 1) for b in accepted):
+        raise ValueError(f"a pattern is a non-empty sequence of 0 and 1, not {accepted!r:.60}")
+    if not isinstance(lookahead, int) or lookahead < 1:
+        raise ValueError(f"a lookahead is a positive integer, not {lookahead!r}")
+    try:
+        first, second = Fraction(t1), Fraction(t2)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"latencies are numbers: {error}") from error
+    if first <= 0 or second <= 0:
+        raise ValueError(f"latencies are positive, not {t1} and {t2}")
+    unit = Fraction(1, math.lcm(first.denominator, second.denominator))
+    return accepted, int(first / unit), int(second / unit), unit
