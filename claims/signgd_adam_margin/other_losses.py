@@ -126,11 +126,8 @@ def below(seen, gamma):
 
 def in_rival_norm(data, path, norm, gamma, seen):
     """The same run's margin relative to another norm's maximum, in units of gamma."""
-    rival = RIVAL[norm]
-    own = world.normalised_margin(data.features, data.labels, path.iterates[1:], rival)
-    return Record(
-        **{**vars(seen), "margin": own / world.max_margin(data.features, data.labels, rival) * gamma}
-    )
+    share = world.share_of_maximum(data, path.iterates[1:], RIVAL[norm])
+    return Record(**{**vars(seen), "margin": gamma * share})
 
 
 def pair_in_rival_norm(data, pair_path, norm, gamma, pair_seen):

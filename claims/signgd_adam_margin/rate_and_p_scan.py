@@ -108,8 +108,7 @@ def falls(attained, gamma, rates, path, decades):
 
 def in_rival_norm(data, path, rival, gamma):
     """The same run's margin relative to another norm's maximum, in units of gamma."""
-    own = world.normalised_margin(data.features, data.labels, path.iterates[1:], rival)
-    return own / world.max_margin(data.features, data.labels, rival) * gamma
+    return gamma * world.share_of_maximum(data, path.iterates[1:], rival)
 
 
 claim.control("margin measured in another norm", attained=in_rival_norm, must_fail="margin-gap")

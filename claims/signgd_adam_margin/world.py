@@ -69,6 +69,13 @@ def normalised_margin(features, labels, W, norm) -> Interval:
     return margin(features, labels, W) / certify.norm(W, norm)
 
 
+def share_of_maximum(data, W, norm) -> Interval:
+    """The normalised margin of W (m, k, d) over the largest in that norm, (m,): what a run is to bring to 1."""
+    return normalised_margin(data.features, data.labels, W, norm) / max_margin(
+        data.features, data.labels, norm
+    )
+
+
 def dual_value(features, labels, weights, norm) -> Interval:
     r"""$\|\sum_{ic} \lambda_{ic} (e_{y_i} - e_c) h_i^T\|_*$ for weights >= 0 scaled to sum 1: at least gamma.
 
