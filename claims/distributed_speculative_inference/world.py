@@ -36,23 +36,30 @@ def servers_needed(t1, t2, lookahead=1):
 # --- the three ways to decode -----------------------------------------------------------------------------
 
 
-def si(accepted, t1, t2=1, lookahead=1):
-    """Time of draft-then-wait speculative inference, a Fraction.
+def rounds(accepted, lookahead):
+    """The rounds of draft-then-wait speculative inference on a pattern: [(drafts, tokens gained)].
 
-    accepted: (N,) of 0 and 1. A round drafts k = min(lookahead, tokens left - 1) tokens and verifies them with
-    one target pass, which adds one token to the accepted ones: the correction, or a bonus if all are accepted.
-    Raises ValueError for times that are not positive, a lookahead below 1 or entries other than 0 and 1.
+    accepted: (N,) of 0 and 1. A round drafts min(lookahead, tokens left - 1) tokens and verifies them with one
+    target pass, which adds one token to the accepted ones: the correction, or a bonus if all are accepted.
     """
-    accepted, t1, t2, unit = _validated(accepted, t1, t2, lookahead)
-    time, done, N = 0, 0, len(accepted)
+    N, done, found = len(accepted), 0, []
     while done < N:
         drafts = min(lookahead, N - done - 1)
-        time += drafts * t1 + t2
         run = 0
         while run < drafts and accepted[done + run]:
             run += 1
+        found.append((drafts, run + 1))
         done += run + 1
-    return time * unit
+    return found
+
+
+def si(accepted, t1, t2=1, lookahead=1):
+    """Time of draft-then-wait speculative inference, a Fraction: the drafts and target passes of its `rounds`.
+
+    Raises ValueError for times that are not positive, a lookahead below 1 or entries other than 0 and 1.
+    """
+    accepted, t1, t2, unit = _validated(accepted, t1, t2, lookahead)
+    return sum(drafts * t1 + t2 for drafts, _ in rounds(accepted, lookahead)) * unit
 
 
 def dsi(accepted, t1, t2=1, lookahead=1, servers=None):
