@@ -1,0 +1,145 @@
+r"""Definitions that the claims of this paper share: sequences, the one-layer model, Algorithm 1, the max-sum ratio.
+
+Tokens are 0..N-1, the first N_trg of them triggers. A sequence with subtexts of lengths (l1, l2) is
+$(z_1 .. z_{l1}, w, o, z_{l1+3} .. z_{l1+l2+2}, w)$ of length T = l1 + l2 + 3, and o is to follow. Embeddings are
+$x_t = [p_t; e_{z_t}; e_{z_{t-1}}]$ in dimension D = L + 2N: row t - 1 of a matrix is position t, row L + z the token
+z, row L + N + z the previous token z (absent at t = 1).
+"""
+
+import numpy as np
+
+from verify import Record
+
+# --- data and model -------------------------------------------------------------------------------------
+
+
+def sequences(rng, first, second, vocabulary, triggers):
+    """Random sequences with subtexts of lengths first and second, both (M,).
+
+    Returns Record(tokens (M, max T), length T (M,), output (M,)); tokens beyond T are of no account.
+    """
+    length, rows = first + second + 3, np.arange(len(first))
+    tokens = rng.integers(triggers, vocabulary, (len(first), length.max()))
+    trigger, output = rng.integers(0, triggers, len(first)), rng.integers(triggers, vocabulary, len(first))
+    tokens[rows, first] = tokens[rows, length - 1] = trigger
+    tokens[rows, first + 1] = output
+    return Record(tokens=tokens, length=length, output=output)
+
+
+def training_sequences(rng, distribution, samples, vocabulary, triggers):
+    """Sequences whose two subtexts have one length, drawn from {length: probability}."""
+    support = np.array(sorted(distribution))
+    length = rng.choice(support, samples, p=[float(distribution[k]) for k in support])
+    return sequences(rng, length, length, vocabulary, triggers)
+
+
+def every_sequence(length, vocabulary, triggers):
+    """All sequences with two subtexts of one length, as `sequences` returns them; they are equally likely."""
+    choices = (triggers, *(vocabulary - triggers,) * (2 * length + 1))
+    trigger, output, *rest = np.indices(choices).reshape(len(choices), -1)
+    head, tail = np.array(rest[:length]), np.array(rest[length:])
+    tokens = np.stack([*(triggers + head), trigger, triggers + output, *(triggers + tail), trigger], axis=1)
+    return Record(tokens=tokens, length=np.full(len(tokens), 2 * length + 3), output=triggers + output)
+
+
+def one_hot(batch, positions, vocabulary):
+    """The embeddings x_t of sequences of one length, integers (M, T, D)."""
+    X = Embedded(batch, positions, vocabulary)
+    M, T = batch.tokens.shape
+    return np.stack([X.combined(np.tile(np.eye(T)[t], (M, 1))) for t in range(T)], axis=1).astype(int)
+
+
+def cross_entropy(W_V, W_KQ, X, output):
+    """The mean loss of the model on sequences of one length, for jax to differentiate; X (M, T, D)."""
+    import jax
+    from jax import numpy as jnp
+
+    attention = jax.nn.softmax(jnp.einsum("mtd,de,me->mt", X, W_KQ, X[:, -1]), axis=1)
+    logits = jnp.einsum("mt,mtd,nd->mn", attention, X, W_V)
+    return -jax.nn.log_softmax(logits)[np.arange(len(output)), output].mean()
+
+
+def positions(lengths):
+    """L, with room for T + 1 at the longest of the lengths."""
+    return 2 * max(lengths) + 4
+
+
+class Embedded:
+    """Sequences as the model sees them: X of every sequence, by the places of its ones."""
+
+    def __init__(self, batch, positions, vocabulary):
+        M, S = batch.tokens.shape
+        self.tokens, self.output, self.vocabulary = batch.tokens, batch.output, vocabulary
+        self.shape = (M, positions + 2 * vocabulary)
+        self.inside = np.arange(S) < batch.length[:, None]
+        self.uniform = self.inside / batch.length[:, None]
+        token, before = (batch.tokens[np.arange(M), batch.length - j] for j in (1, 2))
+        first = positions + vocabulary
+        self.last = np.stack([batch.length - 1, positions + token, first + before], axis=1)
+        self._blocks = slice(0, S), slice(positions, first), slice(first, None)
+        self._places = np.arange(M)[:, None] * vocabulary + batch.tokens
+
+    def combined(self, weights):
+        """sum_t weights[m, t] x_t of every sequence, (M, D); weights (M, S), 0 beyond T."""
+        M, N = len(weights), self.vocabulary
+        result = np.zeros(self.shape)
+        here, token, previous = (result[:, block] for block in self._blocks)
+        here[:] = weights
+        token[:] = np.bincount(self._places.ravel(), weights.ravel(), M * N).reshape(M, N)
+        shifted = self._places[:, :-1].ravel(), weights[:, 1:].ravel()
+        previous[:] = np.bincount(*shifted, M * N).reshape(M, N)
+        return result
+
+    def products(self, vectors):
+        """vectors[m] . x_t of every sequence and t, (M, S), of no account beyond T; vectors (M, D)."""
+        here, token, previous = (vectors[:, block] for block in self._blocks)
+        result = here + np.take_along_axis(token, self.tokens, axis=1)
+        result[:, 1:] += np.take_along_axis(previous, self.tokens[:, :-1], axis=1)
+        return result
+
+
+def softmax(logits):
+    """Along the last axis."""
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def logits(W_V, W_KQ, batch):
+    """f = W_V X softmax(X^T W_KQ x_T) of every sequence, (M, N); W_V (N, D), W_KQ (D, D)."""
+    vocabulary, size = W_V.shape
+    X = Embedded(batch, size - 2 * vocabulary, vocabulary)
+    asked = W_KQ.T[X.last[:, 0]] + W_KQ.T[X.last[:, 1]] + W_KQ.T[X.last[:, 2]]
+    attention = softmax(np.where(X.inside, X.products(asked), -np.inf))
+    return X.combined(attention) @ W_V.T
+
+
+def answers(W_V, W_KQ, batch):
+    """The token that the model puts first, (M,)."""
+    return logits(W_V, W_KQ, batch).argmax(axis=1)
+
+
+# --- Algorithm 1 on samples -----------------------------------------------------------------------------
+
+
+def value_step(X):
+    """Minus the gradient in W_V of the mean cross entropy at W_V = 0, W_KQ = 0, where p = 1/N: (N, D)."""
+    mean = X.combined(X.uniform)
+    M = len(mean)
+    return _grouped(X.output[:, None], mean, X.vocabulary) / M - mean.mean(axis=0) / X.vocabulary
+
+
+def attention_step(X, W_V):
+    """Minus the gradient in W_KQ of the mean cross entropy at W_KQ = 0 and the given W_V (N, D): (D, D)."""
+    wrong = softmax(X.combined(X.uniform) @ W_V.T)
+    gains = X.products(W_V[X.output] - wrong @ W_V)
+    centred = X.uniform * (gains - (X.uniform * gains).sum(axis=1, keepdims=True))
+    return _grouped(X.last, X.combined(centred), X.shape[1]).T / len(wrong)
+
+
+def _grouped(places, vectors, size):
+    """Row i is the sum of the vectors (M, D) whose places (M, j) include i: (size, D)."""
+    from scipy.sparse import csr_array
+
+    M, each = places.shape
+    ones = csr_array((np.ones(M * each), places.ravel(), np.arange(M + 1) * each), (M, size))
+    return ones.T @ vectors
