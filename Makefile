@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup verify test figures bench lint lock clean
+.PHONY: setup verify test figures bench docs lint lock clean
 
 setup: .venv/.ready
 
@@ -30,6 +30,10 @@ figures: setup
 bench: setup
 	$(BIN)/python -m tests.bench
 
+docs: setup
+	$(BIN)/zensical build --clean --config-file mkdocs.yml
+	@echo "the documentation: site/index.html"
+
 # The lock names no package index: pip takes whichever the machine is set up with.
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
@@ -37,4 +41,4 @@ lock: setup
 	  --no-header --group dev --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf .venv results report
+	rm -rf .venv results report site

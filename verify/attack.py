@@ -21,7 +21,7 @@ import numpy as np
 
 from verify import statistics
 from verify.claim import ASSUMPTION, Claim, Space, check_key
-from verify.errors import CertificateError, SetupError, VerifyError
+from verify.errors import SetupError
 from verify.evaluation import compared, scaled
 from verify.evidence import describe_comparison
 from verify.instances import Data
@@ -191,22 +191,23 @@ class Search:
     def trial(self, data: Data) -> Found | None:
         """The check that an instance strains most; None where it is no instance of the claim. Remembers it."""
         self.keep_time()
+        found = self.strained_most(data)
+        self.tried += found is not None
+        return found
+
+    def strained_most(self, data: Data) -> Found | None:
+        """`trial`, whatever the time."""
         try:
             value = self.space.build(**data)
-            found = max((one for world in self.worlds for one in self.strained(world, value, data)), default=None,
-                        key=lambda one: one.rank)  # fmt: skip
-        except VerifyError as error:
-            if not isinstance(error, CertificateError):
-                raise
-            self.count(error)
-            return None
+            found = [one for world in self.worlds for one in self.strained(world, value, data)]
+        except SetupError:
+            raise
         except Exception as error:
-            self.count(error)
+            what = f"{type(error).__name__}: {error}"[:200]
+            self.raised[what] = self.raised.get(what, 0) + 1
             return None
-        self.tried += 1
-        if found is None:
-            self.unfit += 1
-        return found
+        self.unfit += not found
+        return max(found, default=None, key=lambda one: one.rank)
 
     def strained(self, world: World, value: Any, data: Data) -> Iterator[Found]:
         """Every check in one case of the claim, on an instance whose assumptions hold."""
@@ -233,11 +234,6 @@ class Search:
         elif known is None or found.rank > known.rank:
             self.worst[found.check] = found
             self.report(f"{self.tried} instances, tightest {found.score:.4g} ({found.check})")
-
-    def count(self, error: Exception) -> None:
-        """What the claim's code raised, and how often."""
-        what = f"{type(error).__name__}: {error}"[:200]
-        self.raised[what] = self.raised.get(what, 0) + 1
 
     def keep_time(self) -> None:
         """Ends the search when its time is up, and soon after the first counterexample."""
@@ -306,11 +302,9 @@ class Search:
             return found
         for digits in range(DIGITS):
             data = with_floats(found.data, [round(x, digits) for x in floats(found.data)])
-            value = self.space.build(**data)
-            for world in self.worlds:
-                for other in self.strained(world, value, data):
-                    if other.check == found.check and other.fails:
-                        return other
+            other = self.strained_most(data)
+            if other is not None and other.fails and other.check == found.check:
+                return other
         return found
 
 
