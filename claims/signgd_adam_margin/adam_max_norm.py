@@ -187,7 +187,7 @@ def of_normalised_gd(data, rates):
 
 claim.control("run of normalised GD", attained=of_normalised_gd, must_fail="beyond-limits-of-others")
 claim.control("margin measured in the Frobenius norm", attained=measured_in_frobenius, must_fail="margin-gap")
-claim.control("gamma 10% too small", gamma=lambda gamma: 0.9 * gamma, must_fail="margin-below-gamma")
+claim.control("gamma 20% too small", gamma=lambda gamma: 0.8 * gamma, must_fail="margin-below-gamma")
 for eps in (1e-8, 1e-4):
     claim.control(f"epsilon = {eps:g}", eps=eps, must_fail="gap-shrinks")
     claim.control(f"certified with epsilon = {eps:g}", eps=eps, must_fail="certified-gap-shrinks")

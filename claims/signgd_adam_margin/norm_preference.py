@@ -129,7 +129,7 @@ def largest(margins, gamma, norm):
 
 
 claim.control("gamma 20% too large", gamma=lambda gamma: 1.2 * gamma, must_fail="own-margin-guaranteed")
-claim.control("gamma 10% too small", gamma=lambda gamma: 0.9 * gamma, must_fail="margins-below-ceilings")
+claim.control("gamma 20% too small", gamma=lambda gamma: 0.8 * gamma, must_fail="margins-below-ceilings")
 
 
 def of_run(data, runs, run="max"):

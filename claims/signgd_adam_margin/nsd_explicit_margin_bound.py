@@ -114,7 +114,7 @@ claim.control(
     "second-order term dropped, steps 20 times larger",
     rates=lambda rates: 20 * rates, curvature=0, steps=2_000, must_fail="per-step-decrease",
 )  # fmt: skip
-claim.control("gamma 10% too small", gamma=lambda gamma: 0.9 * gamma, must_fail="margin-below-gamma")
+claim.control("gamma 20% too small", gamma=lambda gamma: 0.8 * gamma, must_fail="margin-below-gamma")
 
 
 def in_rival_norm(data, path, norm, gamma):
