@@ -150,13 +150,61 @@ def dsi_tree(right, latencies, follow=min):
 
 
 def si_rate(p, c, k):
-    """(k c + 1) / (1 + p + ... + p^k): time of a round over its expected number of tokens; k = 0 is plain."""
-    return (k * c + 1) / sum(p**i for i in range(k + 1))
+    """(k c + 1) / (1 + p + ... + p^k), p < 1: time of a round over its expected tokens; k = 0 is plain decoding."""
+    return (k * c + 1) * (1 - p) / (1 - p ** (k + 1))
 
 
 def dsi_rate(p, c, lookahead=1):
     """(1 - p) (1 + L c p / (1 - p^L)): expected time of an epoch over its expected number of tokens, p < 1."""
     return (1 - p) * (1 + lookahead * c * p / (1 - p**lookahead))
+
+
+# --- the tokens -------------------------------------------------------------------------------------------
+
+
+def acceptance(P, q, x):
+    """min(1, P(x) / q(x)): how often the draft x, of q(x) > 0, is kept; P, q: (V,) laws of the next token."""
+    return min(1, P[x] / q[x])
+
+
+def correction(P, q):
+    """The law (P - q)_+ / sum (P - q)_+ after a rejection, (V,); P itself if the two laws are equal."""
+    rest = [max(a - b, 0) for a, b in zip(P, q, strict=True)]
+    return [r / sum(rest) for r in rest] if any(rest) else P
+
+
+def emitted_law(models, N, drafts, accept=acceptance, correct=correction):
+    """The law {text: probability} of N tokens of draft-and-verify rounds, by enumeration of all that can happen.
+
+    models: {context: (P, q)} for every context, a tuple of tokens, shorter than N; drafts: k of a round.
+    """
+    law, finished = {(): Fraction(1)}, {}
+    while law:
+        text = min(law, key=len)  # no shorter text is still to come, so its probability is complete
+        weight = law.pop(text)
+        if len(text) == N:
+            finished[text] = weight
+            continue
+        for longer, chance in _round(models, text, min(drafts, N - len(text) - 1), accept, correct):
+            law[longer] = law.get(longer, 0) + weight * chance
+    return finished
+
+
+def _round(models, text, drafts, accept, correct):
+    """What a round makes of a text: (longer text, probability), again and again."""
+    P, q = models[text]
+    if drafts == 0:
+        yield from (((*text, x), P[x]) for x in range(len(P)) if P[x])
+        return
+    for x in range(len(q)):
+        if q[x]:
+            kept = accept(P, q, x)
+            if kept:
+                following = _round(models, (*text, x), drafts - 1, accept, correct)
+                yield from ((longer, q[x] * kept * chance) for longer, chance in following)
+            if kept < 1:
+                law = correct(P, q)
+                yield from (((*text, y), q[x] * (1 - kept) * law[y]) for y in range(len(P)) if law[y])
 
 
 # --- inside -----------------------------------------------------------------------------------------------
