@@ -86,41 +86,40 @@ def repeated_token(k, length):
     return SD, SP
 
 
-def attention(distribution, vocabulary, triggers, positions, shown=None, o=2):
+def attention(distribution, vocabulary, triggers, positions, shown=None, o=2, number=Fraction):
     """W_KQ(1) / (eta_V eta_KQ) in the limit eta_V -> 0, exactly, in the order of rows of `world`.
 
     D is L + 2 N. shown: (triggers, others), how many tokens of each kind get rows and columns; all of them if not given.
-    Tokens of a kind are alike, so a few show every entry there is.
+    Tokens of a kind are alike, so a few show every entry there is. number: what entries are turned into.
     """
     k = constants(distribution, vocabulary, triggers)
     n, N = triggers, k.others
     some, rest = shown or (triggers, k.others)
     L, m = positions, some + rest
     trigger, equal = np.arange(m) < some, np.eye(m, dtype=bool)
-    W = np.full((L + 2 * m, L + 2 * m), Fraction(0), dtype=object)
+    W = np.full((L + 2 * m, L + 2 * m), number(0))
     here, token, before = slice(0, L), slice(L, L + m), slice(L + m, None)
     for length, f in k.share.items():
         T, ED = 2 * length + 3, centred_gains(k, length, o)
-        SD, SP = repeated_token(k, length)
+        SD, SP = (number(f * x) for x in repeated_token(k, length))
         at_w, after_w, else_w = ED[length] + ED[T - 1], ED[length + 1], -ED[0] - ED[length + 1]
-        rows = np.array([f * x for x in ED] + [Fraction(0)] * (L - T), dtype=object)
+        at_w, after_w, else_w = (number(f * x) for x in (at_w, after_w, else_w))
+        rows = np.array([number(f * x) for x in ED] + [number(0)] * (L - T))
         W[here, T - 1] = rows
-        W[token, T - 1] = np.where(trigger, f * at_w / n, -f * at_w / N)
-        W[before, T - 1] = np.where(trigger, f * after_w / n, f * else_w / N)
+        W[token, T - 1] = np.where(trigger, at_w / n, -at_w / N)
+        W[before, T - 1] = np.where(trigger, after_w / n, else_w / N)
         # the second trigger w, in the second block
-        columns = np.arange(L, L + some)
+        columns, own = np.arange(L, L + some), equal[:, :some]
         W[here, columns] += rows[:, None] / n
-        own = equal[:, :some]
-        W[token, columns] += np.where(trigger[:, None], own * f * at_w / n, -f * at_w / (N * n))
-        W[before, columns] += np.where(trigger[:, None], own * f * after_w / n, f * else_w / (N * n))
+        W[token, columns] += np.where(trigger[:, None], own * at_w / n, -at_w / (N * n))
+        W[before, columns] += np.where(trigger[:, None], own * after_w / n, else_w / (N * n))
         # the token y before it, in the third block
-        columns = np.arange(L + m + some, L + 2 * m)
+        columns, own, spread = np.arange(L + m + some, L + 2 * m), equal[:, some:], N * (N - 1)
         W[here, columns] += rows[:, None] / N
-        own, spread = equal[:, some:], N * (N - 1)
-        other = np.where(own, f * SD / N, f * (-at_w - SD) / spread)
-        W[token, columns] += np.where(trigger[:, None], f * at_w / (n * N), other)
-        other = np.where(own, f * SP / N, f * (else_w - SP) / spread)
-        W[before, columns] += np.where(trigger[:, None], f * after_w / (n * N), other)
+        other = np.where(own, SD / N, (-at_w - SD) / spread)
+        W[token, columns] += np.where(trigger[:, None], at_w / (n * N), other)
+        other = np.where(own, SP / N, (else_w - SP) / spread)
+        W[before, columns] += np.where(trigger[:, None], after_w / (n * N), other)
     return W
 
 

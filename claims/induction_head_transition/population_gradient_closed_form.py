@@ -229,11 +229,12 @@ claim.control("deviation of second order in the rate", must_fail="finite-rate", 
 def draw(figure, evidence):
     """The paper's Figure 2, from the closed form."""
     matrices = evidence.of("figure_2", **evidence.cases[0])
-    panels = plot.panel_grid(figure, [f"{name}" for name in PAPER])
+    panels = plot.panel_grid(figure, list(PAPER))
     for panel, (name, q) in zip(panels, PAPER.items(), strict=True):
         W = np.asarray(getattr(matrices, name).middle)
         L = world.positions(q)
         plot.heatmap(panel, W, [], [], fmt="")
+        panel.collections[0].set(linewidth=0, rasterized=True)
         for edge in (L, L + 16):
             panel.axhline(edge, color=plot.INK, linewidth=0.6)
             panel.axvline(edge, color=plot.INK, linewidth=0.6)

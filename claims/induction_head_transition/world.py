@@ -6,6 +6,9 @@ $x_t = [p_t; e_{z_t}; e_{z_{t-1}}]$ in dimension D = L + 2N: row t - 1 of a matr
 z, row L + N + z the previous token z (absent at t = 1).
 """
 
+from collections.abc import Mapping
+from numbers import Real
+
 import numpy as np
 
 from verify import Record
@@ -143,3 +146,110 @@ def _grouped(places, vectors, size):
     M, each = places.shape
     ones = csr_array((np.ones(M * each), places.ravel(), np.arange(M + 1) * each), (M, size))
     return ones.T @ vectors
+
+
+def trained(rng, distribution, vocabulary, triggers, samples, rates, separate=True, at_once=1024):
+    """(W_V(1), W_KQ(1)) of Algorithm 1; rates: (eta_V, eta_KQ); separate: whether each step has its own samples."""
+    size = positions(distribution)
+    rounds = range(2 if separate else 1)
+    batches = [training_sequences(rng, distribution, samples, vocabulary, triggers) for _ in rounds]
+    parts = [[Embedded(part, size, vocabulary) for part in split(batch, at_once)] for batch in batches]
+    W_V = rates[0] * sum(len(X.tokens) * value_step(X) for X in parts[0]) / samples
+    W_KQ = rates[1] * sum(len(X.tokens) * attention_step(X, W_V) for X in parts[-1]) / samples
+    return W_V, W_KQ
+
+
+def split(batch, at_once):
+    """The sequences in parts that fit a processor's cache."""
+    for start in range(0, len(batch.tokens), at_once):
+        yield Record(**{name: array[start : start + at_once] for name, array in vars(batch).items()})
+
+
+def max_sum_ratio(distribution: Mapping[int, float]) -> float:
+    r"""Definition 4: $R(D) = \max_l (q_l / l) / \sum_l (q_l / l)$ of {length: probability}.
+
+    Raises ValueError unless lengths are positive integers and probabilities are not negative and sum to 1.
+    """
+    return float(exact_ratio(checked_distribution(distribution)))
+
+
+def exact_ratio(distribution):
+    """`max_sum_ratio` in the arithmetic of the probabilities, unchecked."""
+    shares = [q / k for k, q in distribution.items()]
+    return max(shares) / sum(shares)
+
+
+def checked_distribution(distribution):
+    """The distribution without lengths of probability 0, or a ValueError that says what is wrong."""
+    if not isinstance(distribution, Mapping) or not distribution:
+        raise ValueError(
+            f"a length distribution is a mapping {{length: probability}}, not {distribution!r:.60}"
+        )
+    for length, q in distribution.items():
+        if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 1:
+            raise ValueError(f"lengths are positive integers, not {length!r}")
+        if isinstance(q, bool) or not isinstance(q, Real) or not 0 <= q <= 1:
+            raise ValueError(f"the probability of length {length} is {q!r}, not a number from 0 to 1")
+    total = sum(distribution.values())
+    if abs(total - 1) > len(distribution) * np.finfo(float).eps:
+        raise ValueError(f"the probabilities sum to {float(total)!r}, not to 1")
+    return {int(k): q for k, q in sorted(distribution.items()) if q > 0}
+
+
+# --- what attention does, over all test sequences -------------------------------------------------------
+
+
+def unequal_pairs(longest):
+    """All (l1, l2), different and at least 1, of sequences no longer than those of training: T <= 2 longest + 3."""
+    return [(T - l2, l2) for T in range(3, 2 * longest + 1) for l2 in range(1, T) if 2 * l2 != T]
+
+
+def worst_margin(W_KQ, vocabulary, triggers, pairs):
+    """By how much the output's position outscores all that hold another token, over all sequences of the pairs.
+
+    W_KQ: (D, D) of numbers or fractions, compared exactly where they are exact; pairs: (l1, l2), all at least 1.
+    The least over triggers w, outputs o, tokens y before the second trigger, positions and what can stand there.
+    """
+    parts, worst = {}, []
+    for first, second in pairs:
+        T = first + second + 3
+        if T not in parts:
+            parts[T] = _scores(W_KQ, vocabulary, triggers, T)
+        p = parts[T]
+        target = p.here[first + 1] + p.token + p.after_w
+        rivals = [
+            p.here[0] + p.rival,
+            p.here[first] + p.trigger + p.before,
+            p.here[T - 1] + p.trigger + p.after_y,
+        ]
+        middle = [*range(1, first), *range(first + 3, T - 2)]
+        if middle:
+            rivals.append(p.here[middle].max(axis=0) + p.rival + p.before)
+        if second > 1:
+            rivals.append(p.here[first + 2] + p.rival + p.after_o)
+        last = p.here[T - 2] + p.y + (p.before if second > 1 else p.after_o)
+        worst.append(min((target - last)[p.y_is_not_o].min(), *((target - x).min() for x in rivals)))
+    return worst
+
+
+def _scores(W_KQ, vocabulary, triggers, T):
+    """What makes up x_t^T W_KQ x_T, by trigger w, token y before the last, output o: arrays (.., w, y, o)."""
+    N, n = vocabulary, triggers
+    L = len(W_KQ) - 2 * N
+    asked = W_KQ[:, T - 1, None, None] + W_KQ[:, L : L + n, None] + W_KQ[:, None, L + N + n :]
+    tokens, previous = asked[L + n : L + N], asked[L + N + n :]  # of non-triggers, (z, w, y)
+    w, y = np.arange(n), np.arange(N - n)
+    largest = np.sort(tokens, axis=0)[-2:, :, :, None]
+    token = np.moveaxis(tokens, 0, -1)
+    return Record(
+        here=asked[:L, :, :, None],
+        token=token,
+        rival=np.where(token < largest[1], largest[1], largest[0]),  # the best token that is not o
+        trigger=asked[L + w, w][:, :, None],
+        y=np.moveaxis(tokens[y, :, y], 0, -1)[:, :, None],
+        y_is_not_o=np.broadcast_to(y[:, None] != y, token.shape),
+        after_w=asked[L + N + w, w][:, :, None],
+        after_o=np.moveaxis(previous, 0, -1),
+        after_y=np.moveaxis(previous[y, :, y], 0, -1)[:, :, None],
+        before=previous.max(axis=0)[:, :, None],
+    )
