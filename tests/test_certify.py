@@ -472,6 +472,31 @@ def test_evaluate() -> None:
     assert certify.evaluate(lambda: 3).grade == "rigorous"
 
 
+@given(st.fractions(min_value=Fraction(1, 10**6), max_value=10**6))
+@few
+def test_root_encloses_a_square_root(number: Fraction) -> None:
+    truth = mpmath.sqrt(exactly(number))
+    assert_encloses(certify.root(lambda x, a: x * x - a, 0, 1 + number, number), truth, 4 * EPSILON)
+    assert_encloses(certify.root(lambda x, a: a - x * x, 0, 1 + number, number), truth, 4 * EPSILON)
+
+
+def test_root_trusts_nothing_but_a_sign_change() -> None:
+    wide = certify.root(lambda x, a: x.exp() - a, 0, 2, Interval(2.0, 3.0, "statistical", "test"))
+    assert wide.grade == "statistical"
+    assert wide.lower == pytest.approx(np.log(2))
+    assert wide.upper == pytest.approx(np.log(3))
+    sharp = certify.root(lambda x: x - 1, 0, 3)  # a zero that is a float
+    assert sharp.lower <= 1 <= sharp.upper
+    assert sharp.width <= 2 * EPSILON
+    for low, high in ((0, 1), (2, 1), (1, 3)):
+        with pytest.raises(CertificateError, match="no sign change"):
+            certify.root(lambda x: x - 1, low, high)
+    with pytest.raises(NotAValueError):
+        certify.root(lambda x, a: x - a, 0, 1, np.ones(2))
+    with pytest.raises(NotAValueError, match="left ball arithmetic"):
+        certify.root(float, 0, 1)
+
+
 def test_evaluate_refuses_what_is_no_enclosure() -> None:
     with pytest.raises(NotAValueError, match="left ball arithmetic"):
         certify.evaluate(float, 2)

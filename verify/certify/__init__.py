@@ -10,7 +10,7 @@ This package alone stamps the grade `rigorous`.
 from verify.certify.matrices import product, smallest_eigenvalue
 from verify.certify.norms import Kind, dual, norm
 from verify.certify.programs import linear_program
-from verify.certify.values import bracket, convex_weights, evaluate, exp, identity, log, sqrt
+from verify.certify.values import bracket, convex_weights, evaluate, exp, identity, log, root, sqrt
 
 __all__ = [
     "Kind",
@@ -24,6 +24,7 @@ __all__ = [
     "log",
     "norm",
     "product",
+    "root",
     "smallest_eigenvalue",
     "sqrt",
 ]

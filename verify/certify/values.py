@@ -88,6 +88,52 @@ def evaluate(
     return enclosed(low, up, "ball arithmetic", *given)
 
 
+def root(
+    function: Callable[..., Any],
+    low: int | Fraction | float,
+    high: int | Fraction | float,
+    *arguments: int | Fraction | float | Interval,
+) -> Interval:
+    """Enclosure of a zero of a continuous function between low and high, at which its signs differ.
+
+    `root(lambda x, a: x.exp() - a, 0, 1, 2)` holds log 2. function: takes flint's arb, the point first, then
+    the arguments, as for `evaluate`. By bisection on floats with the signs taken in balls: nothing is trusted
+    but the continuity, and of several zeros the enclosure holds one. With intervals for arguments it holds a
+    zero for each of their values. CertificateError where the signs at the ends are not known to differ.
+    """
+    from flint import ctx
+
+    given = [operand(argument) for argument in arguments]
+    if any(np.shape(argument.lower) for argument in given):
+        raise NotAValueError("root() takes scalars")
+    with ctx.workprec(_balls.BITS):
+        balls = [_balls.hull(argument.lower, argument.upper) for argument in given]
+
+        def sign(x: float | Fraction) -> int:
+            value = _as_ball(function(_balls.ball(x), *balls))
+            return 1 if value > 0 else -1 if value < 0 else 0
+
+        first, last = sign(low), sign(high)
+        if not low < high or first * last != -1:
+            raise CertificateError(f"no sign change between {low} and {high}: signs {first} and {last}")
+        lower = _farthest(lambda x: sign(x) == first, low, high)
+        upper = _farthest(lambda x: sign(x) == last, high, low)
+    return enclosed(lower, upper, "bisection with signs in balls", *given)
+
+
+def _farthest(
+    accepted: Callable[[float], bool], inside: int | Fraction | float, outside: int | Fraction | float
+) -> Any:
+    """A point that is accepted next to one that is not, from `inside` (which is) towards `outside`."""
+    near, far = inside, outside
+    for _ in range(1100):  # more halvings than floats have between any two
+        middle = float(near) / 2 + float(far) / 2
+        if not min(near, far) < middle < max(near, far):
+            break
+        near, far = (middle, far) if accepted(middle) else (near, middle)
+    return near
+
+
 def exp(x: Any) -> Interval:
     """Exponential of an interval or of exact numbers (...), ends in balls."""
     return _increasing(x, "exp")
