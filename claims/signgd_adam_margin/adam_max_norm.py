@@ -176,8 +176,10 @@ def measured_in_frobenius(data, path, gamma):
 
 
 def crossed(data, rates, fast_b1=0.95, fast_b2=0.9):
-    """Adam with b1^2 > b2: the second moment forgets faster than the square of the first."""
-    return path(data, rates, fast_b1, fast_b2)
+    """Adam with b1^2 > b2: the second moment forgets faster than the square of the first; until it overflows."""
+    found = path(data, rates, fast_b1, fast_b2)
+    finite = np.logical_and.accumulate(np.isfinite(found.iterates).all(axis=(1, 2)))
+    return Record(**{**vars(found), "iterates": found.iterates[finite], "steps": found.steps[finite]})
 
 
 def of_normalised_gd(data, rates):

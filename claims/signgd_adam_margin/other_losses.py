@@ -140,7 +140,9 @@ claim.control(
     "another norm, pair-logistic", pair_seen=pair_in_rival_norm, must_fail="pair-logistic-margin-gap"
 )
 claim.control("gamma 20% too small", gamma=lambda gamma: 0.8 * gamma, must_fail="margin-below-gamma")
-claim.control("polynomial tail", loss=train.polynomial, must_fail="a-priori", cases={"norm": ("max",)})
+claim.control(
+    "polynomial tail", loss=train.polynomial, steps=100_000, must_fail="a-priori", cases={"norm": ("max",)}
+)
 
 
 @claim.figure
