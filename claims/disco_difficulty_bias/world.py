@@ -1,0 +1,113 @@
+r"""Questions, answers and rewards: GRPO, Dr. GRPO and DisCO as the paper defines them.
+
+A question has finitely many answers o, each a sequence of tokens, a reward r(o) that is 0 or 1, and an old
+policy with probabilities $\pi(o)$; p is the probability of a correct answer, $\pi^+$ and $\pi^-$ the old policy given
+that the answer is correct, or wrong. The three methods differ in the factor that an answer's score gets:
+
+    grpo      (r - p) / sqrt(p (1 - p))
+    dr-grpo   r - p
+    disco     r / p - (1 - r) / (1 - p)
+
+In a group of rollouts the group's own rate of correct answers stands for p, and a group whose answers are all
+correct or all wrong counts as zero. Numbers may be fractions, floats or jax arrays: what they are stays exact.
+"""
+
+import math
+from collections import Counter
+from fractions import Fraction
+
+import numpy as np
+
+from verify import Record
+
+METHODS = ("grpo", "dr-grpo", "disco")
+END = "."  # the token that ends an answer
+
+
+# --- answers and their scores -----------------------------------------------------------------------------
+
+
+def question(answers, old, new, rewards):
+    """A question with its answers, a Record that adds `p`, the probability of a correct one, and `ratios`.
+
+    answers: k different token sequences, none the beginning of another; old, new: (k,) positive
+    probabilities that sum to 1, exactly for fractions; rewards: (k,) of 0 and 1, both kinds.
+    Raises ValueError for anything else.
+    """
+    answers = [tuple(answer) for answer in answers]
+    if not len(answers) == len(old) == len(new) == len(rewards):
+        raise ValueError("answers, old, new and rewards need one entry an answer")
+    known = beginnings(answers, [1] * len(answers))
+    shared = [o for o in answers if known[o] > 1]
+    if shared:
+        raise ValueError(f"answer {shared[0]} is the beginning of another one")
+    for policy, name in ((old, "old"), (new, "new")):
+        total = sum(policy)
+        if min(policy) <= 0 or not (total == 1 if isinstance(total, Fraction) else math.isclose(total, 1)):
+            raise ValueError(f"{name} is no positive distribution: it sums to {total}")
+    if set(rewards) != {0, 1}:
+        raise ValueError("rewards are 0 and 1, and a question has answers of both kinds")
+    p = sum(weight for weight, r in zip(old, rewards, strict=True) if r)
+    ratios = token_ratios(answers, old, new)
+    return Record(answers=answers, old=list(old), new=list(new), rewards=list(rewards), p=p, ratios=ratios)
+
+
+def token_ratios(answers, old, new):
+    """Per answer the ratios new/old of its tokens' conditional probabilities, given the tokens before."""
+
+    before, after = beginnings(answers, old), beginnings(answers, new)
+
+    def ratio(o, t):
+        prefix, longer = o[:t], o[: t + 1]
+        return (after[longer] / after[prefix]) / (before[longer] / before[prefix])
+
+    return [[ratio(o, t) for t in range(len(o))] for o in answers]
+
+
+def beginnings(answers, policy):
+    """{beginning: probability that an answer begins like that}."""
+    total = Counter()
+    for o, weight in zip(answers, policy, strict=True):
+        for t in range(len(o) + 1):
+            total[o[:t]] += weight
+    return total
+
+
+def clipped(ratio, advantage, low, high, xp=np):
+    """f(x, A) = min(x A, clip(x, 1 - low, 1 + high) A); GRPO has low = high, DAPO a larger high."""
+    return xp.minimum(ratio * advantage, xp.clip(ratio, 1 - low, 1 + high) * advantage)
+
+
+# --- what the methods multiply scores with ----------------------------------------------------------------
+
+
+def advantages(method, rewards, p, sqrt=np.sqrt):
+    """Factors of the answers' scores, of the shape of rewards and p; sqrt as fits their kind of number."""
+    if method not in METHODS:
+        raise ValueError(f"method is one of {', '.join(METHODS)}, not {method!r}")
+    if method == "grpo":
+        return (rewards - p) / sqrt(p * (1 - p))
+    return rewards - p if method == "dr-grpo" else rewards / p - (1 - rewards) / (1 - p)
+
+
+def root(square):
+    """The square root of a fraction, a fraction; ValueError where it is none."""
+    square = Fraction(square)
+    if square >= 0:
+        found = Fraction(math.isqrt(square.numerator), math.isqrt(square.denominator))
+        if found**2 == square:
+            return found
+    raise ValueError(f"{square} is not the square of a fraction")
+
+
+def group_weight(method, p, G, sqrt=np.sqrt):
+    """The weight w_G(p) that a group of G rollouts gives a question, as a sum over the number of correct ones."""
+    return sum(
+        math.comb(G, N) * p**N * (1 - p) ** (G - N) * share(method, Fraction(N, G), sqrt) for N in range(1, G)
+    )
+
+
+def share(method, rate, sqrt=np.sqrt):
+    """The weight of a group, or of the population, in which `rate` of the answers are correct."""
+    variance = rate * (1 - rate)
+    return {"grpo": lambda: sqrt(variance), "dr-grpo": lambda: variance, "disco": lambda: 1}[method]()
