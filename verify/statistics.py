@@ -78,15 +78,18 @@ def proportion(successes: Any, trials: Any) -> Interval:
     return _made(low, up, f"Clopper-Pearson, {k} of {n}" if k.ndim == 0 else "Clopper-Pearson")
 
 
-def hoeffding_mean(samples: Any, low: float, high: float) -> Interval:
+def hoeffding_mean(samples: Any, low: float, high: float, each: int = 1) -> Interval:
     """The expected mean of independent variables in [low, high], whatever their laws.
 
     samples: (n, ...), n draws; result (...). low, high: known beforehand, not the extremes of the draws.
-    Hoeffding, JASA 58 (1963), Theorem 2: radius (high - low) sqrt(log(2/alpha) / (2 n)).
+    each: how many of the variables every sample is itself the mean of (the steps of a random walk, say).
+    Hoeffding, JASA 58 (1963), Theorem 2: radius (high - low) sqrt(log(2/alpha) / (2 n each)).
     """
+    if each < 1:
+        raise NotAValueError(f"a sample is the mean of at least one variable, not of {each!r}")
     draws = _bounded(samples, low, high)
-    radius = (high - low) * np.sqrt(np.log(2 / _alpha.get()) / (2 * len(draws)))
-    return _mean(draws, radius, low, high, "Hoeffding")
+    radius = (high - low) * np.sqrt(np.log(2 / _alpha.get()) / (2 * len(draws) * each))
+    return _mean(draws, radius, low, high, f"Hoeffding for means of {each}" if each > 1 else "Hoeffding")
 
 
 def bernstein_mean(samples: Any, low: float, high: float) -> Interval:
