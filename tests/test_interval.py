@@ -23,6 +23,7 @@ from verify.interval import (
     stack,
     stated,
 )
+from verify.relation import equal
 
 MAX, TINY = float(np.finfo(float).max), 5e-324
 EXAMPLES = settings(max_examples=60, deadline=None)
@@ -514,3 +515,15 @@ def test_axes_of_smallest_and_largest():
     assert value.smallest(axis=0).lower.tolist() == [0.0, 2.0]
     assert value.largest(axis=1).upper.tolist() == [6.0, 3.0]
     assert value.gap().lower >= 3.0
+
+
+def test_a_number_inside_an_enclosure_is_equal_to_it_within_its_gap():
+    enclosure = Interval(
+        np.array([1, 10], dtype=object), np.array([2, 14], dtype=object), "rigorous", "bracket"
+    )
+    within = enclosure.gap(each=True)
+    assert list(within.lower) == [1, 4]
+    assert equal(exact([1, 14]), enclosure, within=within).outcome == "holds"
+    assert equal(exact([2, 10]), enclosure, within=within).outcome == "holds"
+    assert equal(exact([Fraction(21, 10), 12]), enclosure, within=within).outcome == "undecided"
+    assert equal(exact([4, 12]), enclosure, within=within).outcome == "fails"

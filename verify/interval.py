@@ -217,9 +217,13 @@ class Interval:
         """The maximum over all entries, or along axes as numpy has them."""
         return -(-self).smallest(axis)
 
-    def gap(self) -> Interval:
-        """The largest width as a value: what a resolution is when a certificate leaves a gap."""
-        width, reasons = np.max(self.width), self.because.replace("; ", ", ")
+    def gap(self, *, each: bool = False) -> Interval:
+        """The largest width as a value: what a resolution is when a certificate leaves a gap.
+
+        each: the width of every entry instead. To lie inside an enclosure is to be equal to it within its gap:
+        `equal(measured, enclosure, within=enclosure.gap(each=True))`.
+        """
+        width, reasons = self.width if each else np.max(self.width), self.because.replace("; ", ", ")
         return Interval(width, width, self.grade, f"certified gap ({reasons})")
 
 
