@@ -163,7 +163,7 @@ def gain(doob, base, rewards):
 
 
 @claim.check("value")
-def value(certificate, optimum, beta):
+def best_value(certificate, optimum, beta):
     most = certificate.value + certificate.spread**2 / (8 * beta)
     found = certify.bracket(certificate.value, most, "value of a policy, and Hoeffding's lemma")
     return equal(found, optimum.value, within=2 * found.gap() + optimum.value.gap())
