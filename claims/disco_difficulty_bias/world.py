@@ -12,6 +12,7 @@ In a group of rollouts the group's own rate of correct answers stands for p, and
 correct or all wrong counts as zero. Numbers may be fractions, floats or jax arrays: what they are stays exact.
 """
 
+import itertools
 import math
 from collections import Counter
 from fractions import Fraction
@@ -100,14 +101,12 @@ def root(square):
     raise ValueError(f"{square} is not the square of a fraction")
 
 
-def group_weight(method, p, G, sqrt=np.sqrt):
-    """The weight w_G(p) that a group of G rollouts gives a question, as a sum over the number of correct ones."""
-    return sum(
-        math.comb(G, N) * p**N * (1 - p) ** (G - N) * share(method, Fraction(N, G), sqrt) for N in range(1, G)
-    )
-
-
-def share(method, rate, sqrt=np.sqrt):
-    """The weight of a group, or of the population, in which `rate` of the answers are correct."""
-    variance = rate * (1 - rate)
-    return {"grpo": lambda: sqrt(variance), "dr-grpo": lambda: variance, "disco": lambda: 1}[method]()
+def groups(policy, G):
+    """All groups of G rollouts as (counts of the answers (k,), probability), by multinomial coefficients."""
+    if G < 1 or len(policy) < 1:
+        raise ValueError(f"a group has rollouts and a policy has answers, not {G} and {len(policy)}")
+    for bars in itertools.combinations(range(G + len(policy) - 1), len(policy) - 1):
+        ends = np.array([-1, *bars, G + len(policy) - 1])
+        counts = np.diff(ends) - 1
+        ways = math.factorial(G) // math.prod(math.factorial(c) for c in counts.tolist())
+        yield counts, ways * math.prod(x**c for x, c in zip(policy, counts.tolist(), strict=True))
