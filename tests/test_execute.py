@@ -319,6 +319,24 @@ def test_an_executor_that_breaks_is_an_error_of_what_was_under_way(project):
     assert results(root)["one"].evidence.verdict == "verified"
 
 
+ENDLESS = """\
+    while True:
+        try:
+            pass
+        except Exception:
+            pass
+"""
+HANGING = toys.VERIFIED.replace("    return exact(sum(", ENDLESS + "    return exact(sum(")
+
+
+@pytest.mark.parametrize("jobs", [0, 1])
+def test_a_claim_that_hangs_is_given_up_and_the_others_finish(project, jobs):
+    root = project({"one": HANGING, "two": toys.VERIFIED})
+    found = results(root, jobs=jobs, limit=1.0)
+    assert "given up after 1 s" in found["one"].evidence.data["error"]
+    assert found["two"].evidence.verdict == "verified"
+
+
 def test_jobs_is_not_negative(project):
     with pytest.raises(SetupError, match="jobs"):
         results(project({"one": toys.VERIFIED}), jobs=-1)

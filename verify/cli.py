@@ -137,6 +137,23 @@ def run(
             show_default=False,
         ),
     ] = None,
+    limit: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            metavar="S",
+            help="Give an evaluation up after S seconds; default: 600 at size quick, none at full.",
+            show_default=False,
+        ),
+    ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A dask scheduler, tcp://HOST:PORT, whose workers evaluate instead (extra `cluster`).",
+            show_default=False,
+        ),
+    ] = None,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Evaluate again what is current, too.")
     ] = False,
@@ -153,13 +170,16 @@ def run(
       verify run
       verify run some-paper --size full --jobs 8
       verify run some-paper/claim --seed 7 --no-cache
+      verify run --fresh 100 --executor tcp://scheduler:8786
       verify run --json > verdicts.json
     """
     if seed is not None and fresh:
         raise typer.BadParameter("--fresh draws the seeds itself; leave out --seed", param_hint="'--fresh'")
     from verify.session import Request, Session
 
-    request = Request(tuple(select or ()), size.value, seed, fresh, jobs, not no_cache, as_json, map_path)
+    request = Request(
+        tuple(select or ()), size.value, seed, fresh, jobs, not no_cache, as_json, map_path, executor, limit
+    )
     raise typer.Exit(Session(suite_of(map_path), request).run())
 
 

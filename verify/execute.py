@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from verify.cluster import work_elsewhere
 from verify.errors import SetupError
 from verify.key import Keys, versions
 from verify.workers import Here, Pool, Task, failed, work
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Result", "Task", "Watcher", "run"]
 
+QUICK_SECONDS = 600.0  # after which an evaluation at size quick is given up, unless the user says otherwise
 POLL_SECONDS = 0.1  # how often to look whether another process is done with an evaluation
 CHANGED = "changed while it was evaluated"  # a key that no evaluation has
 
@@ -61,18 +63,24 @@ def run(
     jobs: int,
     use_cache: bool = True,
     executor: Executor | None = None,
+    elsewhere: bool = False,
+    limit: float | None = None,
     watch: Watcher | None = None,
 ) -> Iterator[Result]:
     """Yields a result for each task as it arrives, those that are current first.
 
-    jobs: evaluations at a time; 0 evaluates in this process. use_cache: whether stored evidence counts, an
-    error never does. executor: any; by default a pool of `jobs` spawned processes, which is replaced when a
-    worker dies. Each result is on disk before it is yielded. KeyboardInterrupt, which SIGTERM counts as, and
-    closing the iterator end the workers at once. Raises SetupError if results cannot be stored.
+    jobs: evaluations at a time; 0 evaluates in this process. use_cache: whether stored evidence counts,
+    an error never does. executor: any; by default a pool of `jobs` spawned processes, which is replaced
+    when a worker dies. elsewhere: the executor's processes were started by somebody else; each evaluation
+    is refused where they have other code or packages than this process. limit: seconds after which an
+    evaluation is given up (default: 600 at size quick). Each result is on disk before it is yielded.
+    KeyboardInterrupt, which SIGTERM counts as, and closing the iterator end the workers at once. Raises
+    SetupError if results cannot be stored.
     """
     if jobs < 0:
         raise SetupError(f"jobs is a number of workers, or 0 for none, not {jobs}")
-    return _Run(suite, jobs, use_cache, executor, watch or Watcher()).results(list(dict.fromkeys(tasks)))
+    this = _Run(suite, jobs, use_cache, executor, elsewhere, limit, watch or Watcher())
+    return this.results(list(dict.fromkeys(tasks)))
 
 
 @dataclass(frozen=True)
@@ -85,13 +93,21 @@ class _UnderWay:
 
 class _Run:
     def __init__(
-        self, suite: Suite, jobs: int, use_cache: bool, executor: Executor | None, watch: Watcher
+        self,
+        suite: Suite,
+        jobs: int,
+        use_cache: bool,
+        executor: Executor | None,
+        elsewhere: bool,
+        limit: float | None,
+        watch: Watcher,
     ) -> None:
         from verify.store import Store
 
         self.root, self.jobs, self.use_cache, self.watch = suite.root.absolute(), jobs, use_cache, watch
         self.keys, self.store = Keys(suite.map), Store(suite.root, watch.notice)
-        self.given, self.pool = executor, executor
+        self.given, self.pool, self.elsewhere, self.limit = executor, executor, elsewhere, limit
+        self.map_path = suite.map.path.absolute()
         self.waiting: list[Task] = []
         self.suspects: list[Task] = []  # they were under way when a worker died
         self.locked_out: set[Task] = set()
@@ -103,8 +119,10 @@ class _Run:
 
     def results(self, tasks: list[Task]) -> Iterator[Result]:
         """See `run`."""
+        parts = {claim_id: self.keys.parts(claim_id) for claim_id in {task.claim_id for task in tasks}}
         for task in tasks:
-            self.key[task] = self.keys.evidence(task.claim_id, task.seed, task.size, task.parameters)
+            known = parts[task.claim_id]
+            self.key[task] = self.keys.evidence(task.claim_id, task.seed, task.size, task.parameters, known)
             if not self.is_current(task):
                 self.waiting.append(task)
             yield from self.taken()
@@ -164,21 +182,36 @@ class _Run:
             lock.release()
         return None
 
+    def work_on(self, task: Task) -> tuple[Any, ...]:
+        """What the executor calls, with its arguments; a cluster's workers first compare what they have."""
+        arguments = (
+            str(self.root),
+            task.claim_id,
+            task.seed,
+            task.size,
+            task.parameters,
+            self.limit_of(task),
+        )
+        if self.elsewhere:
+            return work_elsewhere, str(self.map_path), self.keys.parts(task.claim_id), *arguments
+        return work, *arguments
+
+    def limit_of(self, task: Task) -> float | None:
+        """After how many seconds it is given up: a quick one that hangs must not keep the others waiting."""
+        return self.limit if self.limit or task.size != "quick" else QUICK_SECONDS
+
     def submit(self, task: Task, lock: BaseFileLock, alone: bool) -> None:
         """Hands an evaluation to the executor."""
         name = f"{task.claim_id}/{task.name}"
         with self.telling:
             self.told[name] = task
         self.watch.started(task)
-        arguments = (str(self.root), task.claim_id, task.seed, task.size, task.parameters)
         if alone:
             self.discard(self.pool)  # a worker that somebody else left dying would be taken for its victim
         pool = self.executor()
         try:
-            if isinstance(pool, Here):
-                future = pool.submit(work, *arguments, report=lambda text: self.phase(name, text))
-            else:
-                future = pool.submit(work, *arguments)
+            options = {"report": lambda text: self.phase(name, text)} if isinstance(pool, Here) else {}
+            future = pool.submit(*self.work_on(task), **options)
         except BrokenExecutor as error:  # a worker died that had nothing to do
             future = Future()
             future.set_exception(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -36,27 +36,31 @@ class Keys:
         self.memory.recall()
 
     def evidence(
-        self, claim_id: str, seed: int, size: str, parameters: Iterable[tuple[str, Any]] = ()
+        self,
+        claim_id: str,
+        seed: int,
+        size: str,
+        parameters: Iterable[tuple[str, Any]] = (),
+        parts: Mapping[str, Any] | None = None,
     ) -> str:
-        """The key of one evaluation.
+        """The key of one evaluation; parts: what `parts` said a moment ago, if many keys of a claim are needed.
 
         It changes with the claim's module and what that imports from the project (up to comments, docstrings
         and figures), the data files in the paper's folder, the numerical rooms of the engine, seed, size,
         parameters, and the versions of Python and the numerical packages.
         """
+        task = {"claim": claim_id, "seed": seed, "size": size, "parameters": dict(parameters)}
+        return _digest({**task, **(parts or self.parts(claim_id))})
+
+    def parts(self, claim_id: str) -> dict[str, dict[str, str]]:
+        """What a claim's evidence rests on whatever its seed: {kind: {name: digest or version}}."""
         modules = self._reached(self.map.module_name(claim_id))
-        return _digest(
-            {
-                "claim": claim_id,
-                "modules": {name: _module(path, name).digest for name, path in modules.items()},
-                "data": self._data_files(self.map.module_path(claim_id).parent, modules.values()),
-                "engine": _engine(),
-                "seed": seed,
-                "size": size,
-                "parameters": dict(parameters),
-                "versions": versions(),
-            }
-        )
+        return {
+            "modules": {name: _module(path, name).digest for name, path in modules.items()},
+            "data": self._data_files(self.map.module_path(claim_id).parent, modules.values()),
+            "engine": _engine(),
+            "versions": versions(),
+        }
 
     def figure(self, claim_id: str, evidence_key: str) -> str:
         """The key of a figure: its evidence, its draw function and what that imports, the plotting room."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from verify import execute, explain, outcome, paper_map, terminal
+from verify import cluster, execute, explain, outcome, paper_map, terminal
 from verify.errors import SetupError
 from verify.execute import Task
 from verify.store import Store
@@ -20,6 +20,8 @@ from verify.suite import Suite
 from verify.workers import cores
 
 INTERRUPTED = 130
+# what nobody reads any more of an evaluation that came out as expected: a sweep has many thousands of them
+BULKY = ("assumptions", "checks", "controls", "ablations", "parameters", "versions")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Request:
     use_cache: bool = True
     as_json: bool = False
     map_path: Path | None = None
+    executor: str | None = None
+    limit: float | None = None
 
     @property
     def options(self) -> list[str]:
@@ -46,6 +50,8 @@ class Request:
         words += ["--size", self.size] if self.size != "quick" else []
         words += ["--seed", str(seed)] if self.seed is not None or self.fresh else []
         words += ["--jobs", str(self.jobs)] if self.jobs is not None else []
+        words += ["--limit", f"{self.limit:g}"] if self.limit is not None else []
+        words += ["--executor", self.executor] if self.executor is not None else []
         return shlex.join([*words, *self.options])
 
 
@@ -59,8 +65,9 @@ class Session:
             raise SetupError(f"{suite.map.path}: no claims yet; add one under a paper's `claims`")
         self.seeds = fresh_seeds(request.fresh) or [request.seed or 0]
         self.tasks = [Task(claim_id, seed, request.size) for seed in self.seeds for claim_id in ids]
-        wanted = cores() if request.jobs is None else request.jobs
-        self.jobs = min(wanted, len(self.tasks))
+        self.executor = cluster.connect(request.executor) if request.executor else None
+        available = cores() if self.executor is None else self.executor.workers
+        self.jobs = min(available if request.jobs is None else request.jobs, len(self.tasks))
         self.notes = terminal.Out(sys.stderr)
         self.out = self.notes if request.as_json else terminal.Out(sys.stdout)
         self.entries: dict[Task, outcome.Entry] = {}
@@ -104,11 +111,13 @@ class Session:
         cache, pace = self.request.use_cache, terminal.Pace(self.earlier_seconds, self.jobs)
         with terminal.progress(self.out, self.tasks, pace) as progress:
             for result in execute.run(
-                self.suite, self.tasks, jobs=self.jobs, use_cache=cache, watch=progress
-            ):
+                self.suite, self.tasks, jobs=self.jobs, use_cache=cache, watch=progress,
+                executor=self.executor, elsewhere=self.executor is not None, limit=self.request.limit,
+            ):  # fmt: skip
                 entry = outcome.entry(self.suite.map, result)
-                self.entries[result.task] = entry
                 progress.add(entry)
+                needs_all = self.request.as_json or not entry["ok"]
+                self.entries[result.task] = entry if needs_all else {**entry, **dict.fromkeys(BULKY)}
 
     def tell(self, entries: Sequence[outcome.Entry], seconds: float) -> None:
         """The table, a paragraph for each claim that is not as expected, the summary; or JSON."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import json
 import multiprocessing
@@ -9,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 import types
 from collections.abc import Callable, Iterator
@@ -34,6 +36,7 @@ ENVIRONMENT = {
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 MESSAGE_BYTES = 480  # one write of less than 512 bytes to a pipe is never torn or mixed with another's
 SETUP = "setup"
+GRACE_SECONDS = 60.0  # between being asked to stop and being stopped
 
 Report = Callable[[str], None]
 _parent: Connection | None = None  # in a worker: where phases go
@@ -66,25 +69,60 @@ def work(
     seed: int,
     size: str,
     parameters: tuple[tuple[str, Any], ...],
+    limit: float | None = None,
     report: Report | None = None,
 ) -> Evidence:
-    """Evaluates one claim of the project at `root`. Whatever its code does, evidence comes back."""
+    """Evaluates one claim of the project at `root`. Whatever its code does, evidence comes back.
+
+    limit: seconds after which it is given up; where signals do not reach (not in a main thread), there is none.
+    """
     from verify.evaluation import evaluate
     from verify.suite import import_claim
 
     task = Task(claim_id, seed, size, parameters)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        claim = import_claim(Path(root), claim_id)
-        evidence = evaluate(claim, seed, size, report=report or reporter(task), **dict(parameters))
+        with _limited(limit):
+            claim = import_claim(Path(root), claim_id)
+            evidence = evaluate(claim, seed, size, report=report or reporter(task), **dict(parameters))
         json.dumps(evidence.data, allow_nan=False)
     except KeyboardInterrupt:
         raise
+    except _TooLongError:
+        more = "verify run --limit SECONDS gives it more time, a smaller instance needs less"
+        evidence = failed(task, f"it was given up after {limit:g} s; {more}")
     except BaseException as error:  # SystemExit is an answer of the claim's code, too
         kind = SETUP if isinstance(error, SetupError) else "error"
         evidence = failed(task, _explain(error, Path(root)), kind)
     evidence.data["started"] = started
     return evidence
+
+
+class _TooLongError(BaseException):
+    """No Exception, which the claim's code might catch."""
+
+
+@contextmanager
+def _limited(seconds: float | None) -> Iterator[None]:
+    """Raises _TooLongError in here after some seconds; code that never comes back to Python ends the worker."""
+    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if seconds is None or not usable:
+        yield
+        return
+
+    def give_up(number: int, frame: object) -> None:
+        raise _TooLongError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    if _parent is not None:
+        faulthandler.dump_traceback_later(seconds + GRACE_SECONDS, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def failed(task: Task, message: str, kind: str = "error") -> Evidence:
@@ -179,11 +217,10 @@ class Pool(ProcessPoolExecutor):
 
     def cause_of_death(self) -> str:
         """How the worker died, when there was one."""
-        codes = []
-        for process in self.context.started:
-            process.join(1)
-            codes.append(process.exitcode)
-        code = next((code for code in codes if code), None)
+        until, code = time.monotonic() + 1, None
+        while code is None and time.monotonic() < until:  # the executor's own thread may be asking as well
+            time.sleep(0.01)
+            code = next((process.exitcode for process in self.context.started if process.exitcode), None)
         if code is None or code > 0:
             return f"exit code {code}" if code else "the reason is not known"
         name = signal.Signals(-code).name
