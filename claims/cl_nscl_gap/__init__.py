@@ -1,0 +1,1 @@
+"""Self-supervised contrastive learning is approximately supervised contrastive learning (arXiv 2506.04411)."""
