@@ -111,10 +111,11 @@ def suite(tmp_path_factory):
     for slug, title in TITLES.items():
         (folder / f"{slug}.py").write_text(STATEMENT.lstrip())
         expected = "\n        expected: refuted\n        because: a sign error" if slug == "known" else ""
+        expected += "\n        differs: the opposite" if slug == "good" else ""
         rows += f"""
       {slug}:
         title: "{title}"
-        kind: theorem
+        kind: {"finding" if slug == "good" else "theorem"}
         source: Theorem 1
         known: exact
         priority: core{expected}"""
@@ -151,7 +152,7 @@ HOSTILE = """<?xml version="1.0"?>
 
 
 @pytest.fixture(scope="module")
-def html(suite):
+def pages(suite):
     found = {
         "first-paper/good": known(CURRENT, "verified"),
         "first-paper/bad": known(CURRENT, "refuted"),
@@ -162,90 +163,118 @@ def html(suite):
         ),
         "first-paper/old": known(STALE, "verified"),
     }  # fmt: skip
-    return report.page(suite, found)
+    return report.Pages(suite, found)
 
 
 @pytest.fixture(scope="module")
-def page(html):
-    return Page(html)
+def index(pages):
+    return Page(pages.index())
 
 
-def articles(page):
-    return {attributes["id"]: attributes for attributes in page.all("article")}
+@pytest.fixture(scope="module")
+def texts(pages):
+    """{page: HTML}; the index is "index"."""
+    return {"index": pages.index(), **{slug: pages.claim(f"first-paper/{slug}") for slug in TITLES}}
 
 
-def test_it_is_well_formed_and_holds_every_claim(page):
-    assert set(articles(page)) == {f"first-paper/{slug}" for slug in TITLES}
-    links = {attributes.get("href") for attributes in page.all("a")}
-    assert {f"#first-paper/{slug}" for slug in TITLES} <= links
-    assert page.all("html") == [{"lang": "en"}]
+@pytest.fixture(scope="module")
+def each(texts):
+    return {name: Page(text) for name, text in texts.items()}
 
 
-def test_headings_come_in_order_and_ids_once(page):
-    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
-    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
-    assert len(ids) == len(set(ids))
+def rows(index):
+    return {a["id"]: a for a in index.all("li") if "data-verdict" in a}
 
 
-def test_nothing_is_loaded(html, page):
-    for tag, attributes in page.elements:
-        for name in ("src", "href", "xlink:href", "action", "data", "srcset"):
-            value = attributes.get(name) or ""
-            assert not re.match(r"(https?:)?//", value) or tag == "a", (tag, value)
-    assert {a["href"] for a in page.all("a") if a["href"].startswith("http")} == {
-        "https://arxiv.org/abs/2401.00001", "https://arxiv.org/abs/2401.00002",
+def test_the_index_leads_to_every_claim_and_back(index, each):
+    assert set(rows(index)) == {f"first-paper/{slug}" for slug in TITLES}
+    links = {attributes.get("href") for attributes in index.all("a")}
+    assert {f"first-paper/{slug}.html" for slug in TITLES} <= links
+    slugs = list(TITLES)
+    for slug, page in each.items():
+        assert page.all("html") == [{"lang": "en"}]
+        if slug != "index":
+            links = {attributes.get("rel"): attributes["href"] for attributes in page.all("a")}
+            assert "../index.html#first-paper" in {attributes["href"] for attributes in page.all("a")}
+            after = slugs[slugs.index(slug) + 1 :][:1]
+            assert links.get("next") == (f"../first-paper/{after[0]}.html" if after else None)
+
+
+def test_headings_come_in_order_and_ids_once(each):
+    for page in each.values():
+        levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+        assert levels[0] == 1
+        assert levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+        ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+        assert len(ids) == len(set(ids))
+
+
+def test_nothing_is_loaded(texts, each):
+    for name, page in each.items():
+        for tag, attributes in page.elements:
+            for attribute in ("src", "href", "xlink:href", "action", "data", "srcset"):
+                value = attributes.get(attribute) or ""
+                assert not re.match(r"(https?:)?//", value) or tag == "a", (tag, value)
+        outside = {a["href"] for a in page.all("a") if a["href"].startswith("http")}
+        assert outside <= {"https://arxiv.org/abs/2401.00001", "https://arxiv.org/abs/2401.00002"}
+        assert "@import" not in texts[name]
+        assert "url(http" not in texts[name]
+
+
+def test_text_is_escaped_and_figures_do_not_run(texts, each):
+    assert [len(page.all("script")) for page in each.values()] == [1] + [0] * len(TITLES)
+    for name, page in each.items():
+        assert "<script>alert" not in texts[name]
+        assert "color: red" not in texts[name]
+        assert not any(key.startswith("on") for _, attributes in page.elements for key in attributes)
+        assert not any(
+            tag in ("b", "i", "foreignobject", "image") and attributes for tag, attributes in page.elements
+        )
+    assert "alert(1)</script>" in each["index"].text
+    assert "alert(1)</script>" in each["bad"].text
+    assert "<oops>" in each["crashed"].text
+    assert "Ada <Lovelace>" in each["good"].text
+
+
+def test_figures_stand_on_their_page_only(each):
+    assert {name: len(page.all("clippath")) for name, page in each.items() if page.all("clippath")} == {
+        "good": 1, "bad": 1,
     }  # fmt: skip
-    assert "@import" not in html
-    assert "url(http" not in html
+    (clip,) = (attributes["id"] for attributes in each["good"].all("clippath"))
+    assert f"url(#{clip})" in {g.get("clip-path") for g in each["good"].all("g")}
+    assert not any((a.get("id") or "").endswith("unused") for _, a in each["good"].elements)
 
 
-def test_text_is_escaped_and_figures_do_not_run(html, page):
-    assert len(page.all("script")) == 1
-    assert "<script>alert" not in html
-    assert "alert(1)</script>" in page.text
-    assert "<oops>" in page.text
-    assert "Ada <Lovelace>" in page.text
-    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
-    assert not any(
-        tag in ("b", "i", "foreignobject", "image") and attributes for tag, attributes in page.elements
-    )
-    assert "color: red" not in html
-
-
-def test_ids_of_figures_do_not_clash(page):
-    clips = [attributes["id"] for attributes in page.all("clippath")]
-    assert len(clips) == 2
-    assert len(set(clips)) == 2
-    assert {f"url(#{clip})" for clip in clips} == {g["clip-path"] for g in page.all("g") if "clip-path" in g}
-    assert not any((attributes.get("id") or "").endswith("unused") for _, attributes in page.elements)
-
-
-def test_verdicts(page):
-    shown = {name.partition("/")[2]: a["data-verdict"] for name, a in articles(page).items()}
+def test_verdicts(index, each):
+    shown = {name.partition("/")[2]: a["data-verdict"] for name, a in rows(index).items()}
     assert shown == {
         "good": "verified", "bad": "refuted", "known": "refuted", "crashed": "error", "old": STALE,
         "new": NOT_RUN,
     }  # fmt: skip
-    unexpected = {
-        name.partition("/")[2] for name, a in articles(page).items() if a["data-unexpected"] == "yes"
-    }
+    assert shown == {slug: each[slug].all("article")[0]["data-verdict"] for slug in TITLES}
+    unexpected = {name.partition("/")[2] for name, a in rows(index).items() if a["data-unexpected"] == "yes"}
     assert unexpected == {"bad", "crashed"}
 
 
-def test_what_is_not_verified_is_not_counted_as_such(page):
-    assert "1 of 2 papers have claims" in page.text
-    assert "0 of 2 papers have every claim verified" in page.text
-    assert "1 of 6 claims are verified" in page.text
-    assert "2 verdicts are unexpected" in page.text
-    assert "No claims yet: 1 of 2 papers The second paper no claims yet" in page.text
-    assert "No claim of this paper is checked yet." in page.text
-    assert "verified" not in page.text[page.text.rindex("The second paper") :].partition("seed 0")[0]
+def test_what_is_not_verified_is_not_counted_as_such(index):
+    assert "1 of 2 papers have claims" in index.text
+    assert "0 of 2 papers have every claim verified" in index.text
+    assert "1 of 6 claims are verified" in index.text
+    assert "2 verdicts are unexpected" in index.text
+    assert "No claims yet: 1 of 2 papers The second paper no claims yet" in index.text
+    assert "No claim of this paper is checked yet." in index.text
+    assert "verified" not in index.text[index.text.rindex("The second paper") :].partition("seed 0")[0]
 
 
-def test_it_says_what_the_evidence_is(page):
+def test_findings_stand_together(index):
+    text = index.text.partition("Findings")[2]
+    assert "A claim that holds" in text.partition("The first & best paper")[0]
+    assert "The paper says: the opposite" in text
+
+
+def test_it_says_what_the_evidence_is(each):
+    text = " ".join(page.text for page in each.values())
     for words in (
         "[0.50, 0.60]", "numerical: rounding of 3 operations in float64", "must fail gap",
         "↑ 1.7 % ↓ unnoticed",
@@ -253,25 +282,37 @@ def test_it_says_what_the_evidence_is(page):
         "steps 2000, rate 1·10⁻⁷", "Expected to be refuted because a sign error", "read in the paper",
         "(it says verified)", "ValueError: <oops>", "Check gap <fails>.",
     ):  # fmt: skip
-        assert words in page.text, words
+        assert words in text, words
 
 
-def test_statements_have_their_mathematics(html, page):
-    assert {attributes["display"] for attributes in page.all("math")} == {"inline", "block"}
-    assert '<code class="latex">\\frac{a</code>' in html
-    assert "How it is checked" not in page.text
+def test_a_line_shows_the_tightest_check_with_its_controls_and_power(pages):
+    line = pages.index().partition('id="first-paper/good"')[2].partition("</li>")[0]
+    assert 'class="measured"' in line
+    assert line.count('class="control"') == 1
+    assert "measured/bound 0.7" in line
+    assert "power 1.7 %↑" in line
 
 
-def test_the_page_depends_on_its_input_only(suite, html):
-    again = report.page(suite, {"first-paper/good": known(CURRENT, "verified")})
-    assert again == report.page(suite, {"first-paper/good": known(CURRENT, "verified")})
-    assert again != html
+def test_statements_have_their_mathematics(texts, each):
+    assert {attributes["display"] for attributes in each["good"].all("math")} == {"inline", "block"}
+    assert '<code class="latex">\\frac{a</code>' in texts["good"]
+    assert "How it is checked" not in each["good"].text
 
 
-def test_it_is_written_beside_the_map(suite):
+def test_pages_depend_on_their_input_only(suite, texts):
+    one, two = (report.Pages(suite, {"first-paper/good": known(CURRENT, "verified")}) for _ in range(2))
+    assert one.index() == two.index() != texts["index"]
+    assert one.claim("first-paper/good") == two.claim("first-paper/good")
+
+
+def test_it_is_written_beside_the_map_and_old_pages_go(suite):
+    old = suite.root / "report" / "first-paper" / "gone.html"
+    old.parent.mkdir(parents=True, exist_ok=True)
+    old.touch()
     path = report.write(suite)
     assert path == suite.root / "report" / "index.html"
-    assert {a["data-verdict"] for a in articles(Page(path.read_text(encoding="utf-8"))).values()} == {NOT_RUN}
+    assert {a["data-verdict"] for a in rows(Page(path.read_text(encoding="utf-8"))).values()} == {NOT_RUN}
+    assert {page.stem for page in old.parent.iterdir()} == set(TITLES)
 
 
 # --- statements ---------------------------------------------------------------------------------------------
@@ -388,4 +429,4 @@ def test_no_svg_is_a_value_error():
 def test_package_holds_the_template():
     from pathlib import Path
 
-    assert (Path(report.__file__).parent / "templates" / "report.html.j2").is_file()
+    assert (Path(report.__file__).parent / "templates" / "index.html.j2").is_file()

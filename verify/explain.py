@@ -228,6 +228,11 @@ def plain_statement(text: str) -> str:
     return "\n\n".join(_laid_out(block) for block in blocks)
 
 
+def plain_text(text: str) -> str:
+    """A title or a sentence on one line, as `plain_statement`."""
+    return " ".join(plain_statement(text).split())
+
+
 def _laid_out(block: str) -> str:
     """A displayed formula keeps its lines, a list its items; the rest is filled."""
     if block.startswith(_DISPLAY):

@@ -1,27 +1,29 @@
-"""The report: one self-contained page, drawn from stored evidence and figures; nothing is computed again."""
+"""The report: an index and a page a claim, each self-contained, from stored evidence; nothing is computed again."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from itertools import count
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from verify import __version__, notation, svg
+from verify import __version__, explain, notation, svg
 from verify.catalogue import CURRENT, KNOWN, NOT_RUN, STALE, Catalogue, Known
 from verify.explain import SYMBOLS
 from verify.figures import path_of, replace_file
 from verify.interval import GRADES
-from verify.relation import UNDECIDED
+from verify.relation import HOLDS, UNDECIDED
 from verify.statement import inline_html, statement, to_html
 from verify.suite import Suite
 from verify.verdict import ERROR, INVALID, REFUTED, VACUOUS, VERIFIED
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from verify.paper_map import ClaimRow, Paper
 
 MEANING = {
@@ -37,10 +39,15 @@ MEANING = {
 
 
 def write(suite: Suite) -> Path:
-    """Writes report/index.html beside the map and returns its path."""
-    path = suite.root / "report" / "index.html"
-    replace_file(path, page(suite, evidence_of(suite)))
-    return path
+    """Writes report/index.html and a page for each claim beside the map; returns the path of the index."""
+    folder, pages = suite.root / "report", Pages(suite, evidence_of(suite))
+    for claim_id in pages.claims:
+        replace_file(folder / _href(claim_id), pages.claim(claim_id))
+    for page in folder.glob("*/*.html"):
+        if page.relative_to(folder).with_suffix("").as_posix() not in pages.claims:
+            page.unlink()  # of a claim that is no more
+    replace_file(folder / "index.html", pages.index())
+    return folder / "index.html"
 
 
 def evidence_of(suite: Suite) -> dict[str, Known]:
@@ -49,41 +56,65 @@ def evidence_of(suite: Suite) -> dict[str, Known]:
     return {claim_id: catalogue.known(claim_id) for claim_id in suite.map.ids()}
 
 
-def page(suite: Suite, found: Mapping[str, Known]) -> str:
-    """The page for a suite, given the evidence of its claims (a claim that is not there has not been run)."""
+class Pages:
+    """The pages of a suite, given the evidence of its claims (one that is not there has not been run)."""
+
+    def __init__(self, suite: Suite, found: Mapping[str, Known]) -> None:
+        self.suite = suite
+        self.papers = [_paper(suite, slug, paper, found) for slug, paper in suite.map.papers.items()]
+        self.claims = {claim["id"]: claim for paper in self.papers for claim in paper["claims"]}
+        self._environment = _environment()
+
+    def index(self) -> str:
+        """Coverage, findings, and every claim in a line."""
+        findings = [claim for claim in self.claims.values() if claim["row"].kind == "finding"]
+        return self._render(
+            "index.html.j2", papers=self.papers, coverage=_coverage(self.papers), findings=findings
+        )
+
+    def claim(self, claim_id: str) -> str:
+        """All there is on one claim, figure included."""
+        claim, slug = self.claims[claim_id], claim_id.partition("/")[0]
+        ids = list(self.claims)
+        place = ids.index(claim_id)
+        return self._render(
+            "claim.html.j2",
+            claim=claim,
+            slug=slug,
+            paper=self.suite.map.papers[slug],
+            figure=_figure(self.suite, claim_id, claim["row"].title),
+            statement=Markup(to_html(statement(self.suite.map.module_path(claim_id)))),
+            before=_link(self.claims[ids[place - 1]]) if place else None,
+            after=_link(self.claims[ids[place + 1]]) if place + 1 < len(ids) else None,
+        )
+
+    def _render(self, template: str, **given: Any) -> str:
+        common = {"symbols": SYMBOLS, "meaning": MEANING, "known": KNOWN, "version": __version__}
+        return self._environment.get_template(template).render(**common, **given)
+
+
+def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=lambda name: name is not None and ".html" in name,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {
         "number": notation.number, "percent": notation.percent, "interval": notation.interval,
-        "prose": lambda text: Markup(inline_html(text)), "plot": interval_plot, "value": _value,
+        "prose": lambda text: Markup(inline_html(text)), "words": explain.plain_text, "plot": interval_plot,
+        "value": _value,
     }  # fmt: skip
-    numbers = count()
-    papers = [_paper(suite, slug, paper, found, numbers) for slug, paper in suite.map.papers.items()]
-    template = environment.get_template("report.html.j2")
-    return template.render(
-        papers=papers,
-        coverage=_coverage(papers),
-        symbols=SYMBOLS,
-        meaning=MEANING,
-        known=KNOWN,
-        version=__version__,
-    )
+    return environment
 
 
 # --- what the template is given -----------------------------------------------------------------------------
 
 
-def _paper(
-    suite: Suite, slug: str, paper: Paper, found: Mapping[str, Known], numbers: Iterator[int]
-) -> dict[str, Any]:
+def _paper(suite: Suite, slug: str, paper: Paper, found: Mapping[str, Known]) -> dict[str, Any]:
     claims = [
-        _claim(
-            suite, f"{slug}/{name}", row, found.get(f"{slug}/{name}", Known(NOT_RUN)), f"f{next(numbers)}-"
-        )
+        _claim(f"{slug}/{name}", row, found.get(f"{slug}/{name}", Known(NOT_RUN)))
         for name, row in paper.claims.items()
     ]
     shown = Counter(claim["shown"] for claim in claims)
@@ -95,22 +126,40 @@ def _paper(
     }  # fmt: skip
 
 
-def _claim(suite: Suite, claim_id: str, row: ClaimRow, known: Known, prefix: str) -> dict[str, Any]:
-    """One claim: what the map and the module say, and what its evidence says."""
+def _claim(claim_id: str, row: ClaimRow, known: Known) -> dict[str, Any]:
+    """One claim: what the map says of it, and what its evidence says."""
     entry = known.entry if known.state == CURRENT else None
+    tightest = _tightest(known.entry)
+    controls = known.entry["controls"] if known.entry else []
     return {
-        "id": claim_id, "row": row, "state": known.state, "data": known.data, "evidence": known.entry,
-        "statement": Markup(to_html(statement(suite.map.module_path(claim_id)))),
-        "shown": entry["verdict"] if entry else known.state, "grade": entry["grade"] if entry else None,
-        "is_unexpected": bool(entry and not entry["ok"]),
-        "figure": _figure(suite, claim_id, row.title, prefix),
+        "id": claim_id, "href": _href(claim_id), "row": row, "state": known.state, "data": known.data,
+        "evidence": known.entry, "shown": entry["verdict"] if entry else known.state,
+        "grade": entry["grade"] if entry else None, "is_unexpected": bool(entry and not entry["ok"]),
+        "power": explain.weakest_power(known.entry["power"]) if known.entry else None, "tightest": tightest,
+        "rivals": [one for one in controls if tightest and one["must_fail"] == tightest["name"]],
     }  # fmt: skip
 
 
-def _figure(suite: Suite, claim_id: str, title: str, prefix: str) -> Markup | None:
+def _tightest(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The check that a line on a claim shows: one that does not hold, else the tightest, else the first."""
+    checks: list[dict[str, Any]] = entry["checks"] if entry else []
+    bad = [check for check in checks if check["outcome"] != HOLDS]
+    return max(bad or checks, key=lambda check: check["tightness"] or 0.0, default=None)
+
+
+def _href(claim_id: str) -> str:
+    return f"{claim_id}.html"
+
+
+def _link(claim: Mapping[str, Any]) -> dict[str, str]:
+    """To another claim, from a claim's page."""
+    return {"href": f"../{claim['href']}", "title": claim["row"].title}
+
+
+def _figure(suite: Suite, claim_id: str, title: str) -> Markup | None:
     try:
         drawing = path_of(suite.root, claim_id).read_text(encoding="utf-8")
-        return Markup(svg.for_page(drawing, prefix, f"Figure: {title}"))
+        return Markup(svg.for_page(drawing, "f-", f"Figure: {title}"))
     except (OSError, ValueError):
         return None
 
@@ -143,23 +192,40 @@ def _value(value: Any) -> str:
 # --- a check as a picture -----------------------------------------------------------------------------------
 
 
-def interval_plot(check: Mapping[str, Any]) -> Markup:
-    """Both sides of a check on one axis, and where the measured side has to lie for it to hold."""
+def interval_plot(check: Mapping[str, Any], controls: Sequence[Mapping[str, Any]] = ()) -> Markup:
+    """Both sides of a check on one axis, where the measured side has to lie for it to hold, and what its
+    controls measured, each against its own bound shifted onto the check's.
+    """
     measured, bound = (_span(check[side]) for side in ("measured", "bound"))
     within = check["within"]["value"] if "within" in check else 0.0
     within = math.inf if within is None else within
     allowed = (bound[1] - within if check["relation"] == "=" else -math.inf, bound[0] + within)
-    x = _axis([*measured, *bound, bound[0] + within, bound[1] - within])
+    rivals = [_shifted(control, bound) for control in controls]
+    ends = [end for rival in rivals for end in rival]
+    x = _axis([*measured, *bound, bound[0] + within, bound[1] - within, *ends])
     parts = []
     if allowed[0] <= allowed[1]:
         parts.append(_bar("allowed", x(allowed[0]), x(allowed[1]), 2, 40))
+    parts += [_bar("control", x(low), x(high), 17, 4) for low, high in rivals]
     parts.append(_bar("measured", x(measured[0]), x(measured[1]), 7, 8))
     parts.append(_bar("bound", x(bound[0]), x(bound[1]), 27, 10))
     words = '<text x="0" y="15">measured</text><text x="0" y="36">bound</text>'
     track = f'<path d="M{_LEFT} 11H{_RIGHT}M{_LEFT} 32H{_RIGHT}"/>'
-    return Markup(
-        f'<svg class="plot" viewBox="0 0 224 44" aria-hidden="true">{words}{track}{"".join(parts)}</svg>'
+    label = (
+        f"{check['name']}: {notation.interval(check['measured'])} against {notation.interval(check['bound'])}"
     )
+    return Markup(
+        f'<svg class="plot" viewBox="0 0 224 44" role="img" aria-label="{escape(label)}">'
+        f"{words}{track}{''.join(parts)}</svg>"
+    )
+
+
+def _shifted(control: Mapping[str, Any], bound: tuple[float, float]) -> tuple[float, float]:
+    """What a control measured, moved by as much as its bound lies off the check's."""
+    low, high = _span(control["measured"])
+    own = _span(control["bound"])
+    shift = (bound[0] + bound[1] - own[0] - own[1]) / 2
+    return (low + shift, high + shift) if math.isfinite(shift) else (low, high)
 
 
 _LEFT, _RIGHT = 62, 222
