@@ -68,22 +68,30 @@ def counts(times, N, c):
     return np.array([int((N - T) / (1 - c)) for T in times])
 
 
+@claim.measurement
+def seen_rate(counts, N):
+    return statistics.proportion(int(counts.sum()), len(counts) * (N - 1))
+
+
+@claim.measurement
+def seen_law(counts, N):
+    """The distribution function of the accepted drafts, everywhere."""
+    return statistics.distribution_band(counts, points=np.arange(N))
+
+
 @claim.assumption
 def drafter_not_slower(c):
     return at_most(exact(c), exact(1))
 
 
 @claim.check("acceptance-rate")
-def acceptance_rate(counts, rate, N):
-    seen = statistics.proportion(int(counts.sum()), len(counts) * (N - 1))
-    return equal(seen, rate, within=seen.gap())
+def acceptance_rate(seen_rate, rate):
+    return equal(seen_rate, rate, within=seen_rate.gap())
 
 
 @claim.check("law-of-the-time")
-def law_of_the_time(counts, law, N):
-    """The distribution function of the accepted drafts, everywhere."""
-    band = statistics.distribution_band(counts, points=np.arange(N))
-    return equal(band, law, within=band.gap(), accepted=np.arange(N))
+def law_of_the_time(seen_law, law, N):
+    return equal(seen_law, law, within=seen_law.gap(), accepted=np.arange(N))
 
 
 def agreement(models):
