@@ -14,12 +14,13 @@ correct or all wrong counts as zero. Numbers may be fractions, floats or jax arr
 
 import itertools
 import math
+import warnings
 from collections import Counter
 from fractions import Fraction
 
 import numpy as np
 
-from verify import Record
+from verify import CertificateError, Record, certify, exact
 
 METHODS = ("grpo", "dr-grpo", "disco")
 END = "."  # the token that ends an answer
@@ -110,3 +111,59 @@ def groups(policy, G):
         counts = np.diff(ends) - 1
         ways = math.factorial(G) // math.prod(math.factorial(c) for c in counts.tolist())
         yield counts, ways * math.prod(x**c for x, c in zip(policy, counts.tolist(), strict=True))
+
+
+# --- scores of wrong answers ------------------------------------------------------------------------------
+
+
+def points(numbers):
+    """Floats (...) as the exact numbers that they are."""
+    array = np.asarray(numbers, dtype=float)
+    if not np.isfinite(array).all():
+        raise ValueError("only finite numbers are exact")
+    return exact(np.array([Fraction(x) for x in array.ravel().tolist()], dtype=object).reshape(array.shape))
+
+
+def worst_case(scores, chances, tau):
+    """max_Q E_Q s - tau KL(Q || P) over distributions Q, as Record(value, weights): an enclosure, and the best Q.
+
+    scores, chances: (n,) floats, P positive with sum exactly 1 (see `certify.convex_weights`); tau: a positive
+    number. The conic program's Q bounds the value from below; from above every number v does, by
+    v + tau (E_P exp((s - v) / tau) - 1), and the best v is the multiplier of sum Q = 1.
+    Raises ValueError for other shapes, chances or tau.
+    """
+    import cvxpy as cp
+
+    scores, chances = np.asarray(scores, dtype=float), np.asarray(chances, dtype=float)
+    if scores.ndim != 1 or scores.shape != chances.shape or not np.isfinite(scores).all():
+        raise ValueError(f"scores and chances of shape (n,) are needed, not {scores.shape}, {chances.shape}")
+    if not tau > 0 or not (chances > 0).all() or sum(map(Fraction, chances.tolist())) != 1:
+        raise ValueError("tau and the chances are positive, and the chances sum to 1")
+    q, temperature = cp.Variable(len(scores)), float(tau)
+    program = cp.Problem(
+        cp.Maximize(scores @ q - temperature * cp.sum(cp.rel_entr(q, chances))), [cp.sum(q) == 1]
+    )
+    solve(program)
+    weights = certify.convex_weights(q.value)
+    primal = regularised(scores, chances, tau, weights)
+    v = Fraction(float(program.constraints[0].dual_value) + temperature)
+    above = (points(chances) * certify.exp((points(scores) - v) / Fraction(tau))).sum() - 1
+    value = certify.bracket(primal, v + Fraction(tau) * above, "primal and dual points of a conic program")
+    return Record(value=value, weights=weights)
+
+
+def solve(program):
+    """Solves a cvxpy program as well as the solver can; certificates decide how good that is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program.solve(solver="CLARABEL", tol_gap_abs=1e-11, tol_gap_rel=1e-11, tol_feas=1e-11)
+    if any(variable.value is None for variable in program.variables()):
+        raise CertificateError(f"the solver found no point: {program.status}")
+
+
+def regularised(scores, chances, tau, weights):
+    """E_Q s - tau KL(Q || P) for one distribution Q, enclosed."""
+    kept = weights > 0
+    Q, P = points(weights[kept]), points(chances[kept])
+    divergence = (Q * (certify.log(Q) - certify.log(P))).sum()
+    return (points(weights) * points(scores)).sum() - Fraction(tau) * divergence
