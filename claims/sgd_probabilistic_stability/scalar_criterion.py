@@ -219,7 +219,12 @@ def draw(figure, evidence):
                 label=case["law"],
             )
     rival = evidence.of("exponents", control="stability of the mean", law="symmetric").curve
-    left.plot(evidence.of("grid", law="symmetric"), rival.middle, label="control: mean", **plot.CONTROL)
+    left.plot(
+        evidence.of("grid", law="symmetric"),
+        rival.middle,
+        label="control: stability of the mean",
+        **plot.CONTROL,
+    )
     left.axhline(0, color=plot.INK, linewidth=0.7)
     left.set(xlabel=r"rate $\lambda$", ylim=(-0.8, 0.5))
     right.set(xlabel=r"rate $\lambda$", ylabel="fraction")

@@ -10,7 +10,7 @@ from math import comb
 
 import numpy as np
 
-from verify import Interval, Record, certify, exact
+from verify import Interval, Record, certify, exact, statistics
 
 # --- laws of the curvature ------------------------------------------------------------------------------
 
@@ -213,3 +213,39 @@ def descend(curvatures, rates, every=50):
             exponents += taken
     with np.errstate(divide="ignore"):
         return np.log(np.abs(theta)) + exponents * np.log(2.0)
+
+
+def two_layer_step(u, w, rate, label):
+    """One SGD step on (u w x - y)^2 / 2 at x = 1."""
+    residual = rate * (label - u * w)
+    return u + residual * w, w + residual * u
+
+
+def descend_two_layers(labels, rates, start, keep=()):
+    """SGD on f(x) = u w x with one label (or batch mean of labels) a step.
+
+    labels: (T, n); rates: (r,); start: (u_0, w_0). Runs that escape end at infinity or NaN.
+    Returns u, w (r, n) and {"u", "w"} at the steps in `keep`, each (len(keep), r, n).
+    """
+    rates = np.asarray(rates, dtype=float)[:, None]
+    u, w = (np.full((len(rates), labels.shape[1]), float(x)) for x in start)
+    wanted, kept = set(np.asarray(keep, dtype=int).tolist()), {"u": [], "w": []}
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        for t, label in enumerate(labels):
+            if t in wanted:
+                kept["u"].append(u)
+                kept["w"].append(w)
+            u, w = two_layer_step(u, w, rates, label)
+    return u, w, {name: np.array(values) for name, values in kept.items()}
+
+
+def resolution(probability, runs):
+    """How closely so many runs tell an event of at least this probability (>= 1/2), before any of them is made.
+
+    It happens at least as often as a quantile of the binomial law says; this is the width of the Clopper-Pearson
+    interval there, which is no wider for a more probable event, nor for the complement of one.
+    """
+    from scipy.stats import binom
+
+    least = statistics.quantile_of_law(binom(runs, float(probability))).lower
+    return statistics.proportion(int(least), runs).gap()

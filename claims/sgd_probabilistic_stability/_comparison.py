@@ -1,0 +1,72 @@
+r"""Finite-time bounds for the full dynamics of f(x) = u w x from balanced starts u = w.
+
+There p = u + w = 2u obeys $p' = p\,(1 + \lambda (y - s))$ with s = p^2 / 4 = u w, for labels y in {1, a}.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+
+from verify import certify
+
+from . import world
+
+
+def is_dominated(rate, a):
+    """Whether |p'| <= (1 + rate y)|p| at all that a run can reach, so that it stays below the linear run.
+
+    Every run stays in s <= 4 (1 + rate)^3 / (27 rate), the largest value after a step, as long as steps never
+    overshoot by more than they would grow: s <= 2 (1 + rate a)/rate. That is 2 (1 + rate)^3 <= 27 (1 + rate a).
+    """
+    return 2 * (1 + rate) ** 3 <= 27 * (1 + rate * a)
+
+
+def collapse_below_linear(rate, a, steps, level, start):
+    """Lower bound on P(p_T < level) from p_0 <= start: that of the linear run, by complete enumeration."""
+    if not is_dominated(rate, a):
+        raise ValueError(f"at rate {rate} a run may rise above the linear one")
+    linear = world.law([-1, -a])  # factors 1 + rate and 1 + rate a
+    return world.collapse_probability(linear, rate, steps, Fraction(level) / Fraction(start))
+
+
+def collapse_in_phase_one(rate, a, steps, level):
+    r"""Upper bound on P(p_T < level) where E log(1 + rate y) > 0, from p_0 > rho.
+
+    While s <= r, a step multiplies p by at least $f_y = 1 + \lambda (y - r)$. With $\mathrm{E} f_y^{-k} \le 1$ the
+    product of $f_y^{-k}$ is a supermartingale, so an excursion below $\rho = 2 \sqrt r$, which begins above
+    $c \rho$ with $c = 1 + \lambda a - 4 (1 + \lambda)^3 / 27$, ever falls below the level with probability at most
+    $(\text{level}/(c \rho))^k$; at most T excursions begin.
+    """
+    c = 1 + rate * a - 4 * (1 + rate) ** 3 / 27
+    if not c > 0:
+        raise ValueError(f"at rate {rate} a step may overshoot")
+    best = None
+    for r in (Fraction(1, 2**j) for j in range(4, 24)):
+        k = _power(rate, a, r)
+        if k is None:
+            continue
+        bound = certify.evaluate(
+            lambda level, c, r, k, steps: steps * (level / (2 * c * r.sqrt())) ** k,
+            Fraction(level), c, r, k, Fraction(steps),
+        )  # fmt: skip
+        best = bound if best is None or bound.upper < best.upper else best
+    if best is None:
+        raise ValueError(f"no excursion bound at rate {rate}: is E log(1 + rate y) positive?")
+    return best
+
+
+def _power(rate, a, r):
+    """A fraction k > 0 with (f_1^-k + f_a^-k)/2 < 1, certified; None if there is none."""
+    from scipy.optimize import brentq
+
+    up, down = 1 + rate * (1 - r), 1 + rate * (a - r)
+    rise, fall = float(np.log(float(up))), -float(np.log(float(down)))
+    if not rise > fall > 0:
+        return None
+    high = 4 * (rise - fall) / min(rise, fall) ** 2
+    root = brentq(
+        lambda k: np.log((np.exp(-k * rise) + np.exp(k * fall)) / 2), (rise - fall) / rise**2 / 4, high
+    )
+    k = Fraction(root * 0.999)
+    mean = certify.evaluate(lambda up, down, k: (up ** (-k) + down ** (-k)) / 2 - 1, up, down, k)
+    return k if mean.upper < 0 else None

@@ -1,0 +1,179 @@
+r"""SGD leaves the minimum of the full problem and falls into the saddle, where gradient descent would not go.
+
+On $f(x) = u w x$ with squared loss at x = 1 and labels y = 1 or a with probability 1/2 each, $-1 < a < 0$, start at
+the minimum $u_0 = w_0$, $u_0^2 = (1 + a)/2$. With $p = u + w$ and $\Lambda_+ = \mathrm{E}\log|1 + \lambda y|$:
+
+where $2(1 + \lambda)^3 \le 27 (1 + \lambda a)$, no run of the full dynamics ever rises above the linear one, and so
+
+$$p_t \le p_0 \prod_{s < t} (1 + \lambda y_s), \qquad \Lambda_+ < 0 \implies p_t \to 0 \text{ almost surely;}$$
+
+where $\Lambda_+ > 0$, collapse is improbable: for levels $\varepsilon$ and T steps
+
+$$P(p_T < \varepsilon) \le T \left(\frac{\varepsilon}{c \rho}\right)^k, \quad \rho = 2 \sqrt r, \quad
+\mathrm{E}\,(1 + \lambda (y - r))^{-k} \le 1, \quad c = 1 + \lambda a - \tfrac{4}{27} (1 + \lambda)^3 .$$
+
+---
+For u = w the other direction q = u - w stays 0 exactly; starts without that balance are tried as ablations.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+
+from verify import Claim, Record, at_most, plot, rounded, stack, statistics, train
+
+from . import _comparison, world
+
+LEVEL = Fraction(1, 10**12)
+RATES = ("0.05", "0.1", "0.15", "0.2", "0.25", "0.3", "0.35", "0.45", "0.6", "0.75")
+PHASE_ONE, PHASE_THREE = slice(3), slice(6, 10)  # of RATES; those between need longer runs
+
+claim = Claim("sgd-probabilistic-stability/full-nonlinear-collapse", full={"runs": 2_000, "steps": 20_000})
+
+
+@claim.instance
+def rates(chosen=RATES):
+    return world.fractions(chosen)
+
+
+@claim.instance
+def start(a="-0.8"):
+    """u_0 = w_0 at the minimum u w = (1 + a)/2."""
+    u = np.sqrt((1 + float(a)) / 2)
+    return u, u
+
+
+@claim.instance
+def labels(rng, a, steps=6_000, runs=300, batch=1, other=None):
+    """(T, n) labels, each the mean of a batch; a batch of 0 stands for all data."""
+    law = world.law(["1", other or a])
+    if not batch:
+        return np.full((steps, runs), float(world.mean(law)))
+    return world.sampled(rng, world.batch_mean(law, batch), (steps, runs))
+
+
+@claim.reference
+def least_collapse(rates, a, steps):
+    """Lower bound on P(p_T < level) in phase III; p_0^2 = 2 (1 + a) < 0.6325^2."""
+    return stack(
+        [
+            _comparison.collapse_below_linear(rate, Fraction(a), steps, LEVEL, Fraction("0.6325"))
+            for rate in rates[PHASE_THREE]
+        ]
+    )
+
+
+@claim.reference
+def most_collapse(rates, a, steps):
+    """Upper bound on P(p_T < level) in phase I."""
+    each = [_comparison.collapse_in_phase_one(rate, Fraction(a), steps, LEVEL) for rate in rates[PHASE_ONE]]
+    return stack(each)
+
+
+@claim.run
+def path(labels, rates, start, steps):
+    """Record(step, log_size (steps kept, rates, runs) of |u| + |w|, product (steps kept, rates) of one run, size)."""
+    kept = train.log_grid(steps - 1, 40)
+    u, w, at = world.descend_two_layers(labels, rates, start, kept)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        log_size = np.log(np.abs(at["u"]) + np.abs(at["w"]))
+        size = np.nan_to_num(np.abs(u) + np.abs(w), nan=np.inf)
+        product = at["u"][..., 0] * at["w"][..., 0]
+    return Record(step=kept, log_size=log_size, product=product, size=size)
+
+
+@claim.measurement
+def in_phase_three(path, runs):
+    return statistics.proportion((path.size[PHASE_THREE] < float(LEVEL)).sum(axis=1), runs)
+
+
+@claim.measurement
+def in_phase_one(path, runs):
+    return statistics.proportion((path.size[PHASE_ONE] < float(LEVEL)).sum(axis=1), runs)
+
+
+@claim.measurement
+def resolution(runs):
+    """What so many runs tell of an event that fails to happen in 1% of them; the bounds are nearer to 1 and 0."""
+    return world.resolution(Fraction(99, 100), runs)
+
+
+@claim.measurement
+def lead(path, labels, rates, steps):
+    """How far log p leads the linear run at most, within [-1, 1], with the rounding of both; (steps kept, rates).
+
+    Only while p is a normal number: below, a step no longer rounds relatively.
+    """
+    dominated = np.array(rates, dtype=float)[PHASE_THREE]
+    linear = np.cumsum(np.log1p(dominated[:, None, None] * labels.T), axis=2)
+    before = np.moveaxis(linear[..., path.step - 1], 2, 0) * (path.step > 0)[:, None, None]
+    logs = path.log_size[:, PHASE_THREE]
+    normal = ~(np.fmin.accumulate(logs) < np.log(np.finfo(float).tiny) + 50)
+    with np.errstate(invalid="ignore"):
+        ahead = np.where(normal, logs - logs[0] - before, -1.0)
+    most = np.clip(np.nan_to_num(ahead, nan=1.0), -1.0, 1.0).max(axis=2)
+    return rounded(most, 8 * steps, np.abs(linear).max())
+
+
+@claim.check("collapse-in-phase-three")
+def collapse_in_phase_three(least_collapse, in_phase_three, resolution, rates):
+    return at_most(
+        least_collapse,
+        in_phase_three,
+        within=resolution,
+        rate=np.array(rates, dtype=float)[PHASE_THREE],
+    )
+
+
+@claim.check("no-collapse-in-phase-one")
+def no_collapse_in_phase_one(in_phase_one, most_collapse, resolution, rates):
+    return at_most(
+        in_phase_one, most_collapse, within=resolution, rate=np.array(rates, dtype=float)[PHASE_ONE]
+    )
+
+
+@claim.check("never-above-the-linear-run")
+def never_above(lead, path, rates):
+    at = {"step": path.step[:, None], "rate": np.array(rates, dtype=float)[PHASE_THREE]}
+    return at_most(lead, 0, within=lead.gap(), **at)
+
+
+claim.control("gradient descent on all data", batch=0, must_fail="collapse-in-phase-three")
+claim.control("batches of two", batch=2, must_fail="collapse-in-phase-three")
+claim.control("noisier labels", other="-0.95", must_fail="no-collapse-in-phase-one")
+claim.control(
+    "rates at which runs escape",
+    chosen=(*RATES[:6], "1.1", "1.15", "1.2", "1.22"), must_fail="never-above-the-linear-run",
+)  # fmt: skip
+claim.ablation(
+    "start near the saddle, out of balance", start=lambda: (0.1, 0.12), check="collapse-in-phase-three"
+)
+claim.ablation("start at a minimum out of balance", start=lambda: (0.5, 0.2), check="collapse-in-phase-three")
+
+
+@claim.figure
+def draw(figure, evidence):
+    left, right = plot.panel_grid(figure, ["$u w$ of one run", "collapsed runs"])
+    path, rates = evidence.of("path"), np.array(RATES, dtype=float)
+    for index, color in ((1, plot.COLORS[0]), (7, plot.COLORS[1])):
+        left.plot(path.step, path.product[:, index], color=color, label=rf"$\lambda = {RATES[index]}$")
+    still = evidence.of("path", control="gradient descent on all data")
+    left.plot(still.step, still.product[:, 7], label="control: gradient descent", **plot.CONTROL)
+    left.set(xlabel="step $t$", xscale="symlog", xlim=(0, path.step[-1]))
+    right.plot(
+        rates,
+        (path.size < float(LEVEL)).mean(axis=1),
+        "o",
+        color=plot.INK,
+        label="fraction of runs",
+        markersize=3.5,
+    )
+    for name, phase in (("most_collapse", PHASE_ONE), ("least_collapse", PHASE_THREE)):
+        right.plot(rates[phase], evidence.of(name).middle, color=plot.COLORS[2], **plot.BOUND)
+    right.axvline(0.25, color=plot.INK, linewidth=0.7)
+    batches = evidence.of("path", control="batches of two")
+    right.plot(
+        rates, (batches.size < float(LEVEL)).mean(axis=1), label="control: batches of two", **plot.CONTROL
+    )
+    right.set(xlabel=r"rate $\lambda$")
+    plot.legend([left, right], bound="bounds")
