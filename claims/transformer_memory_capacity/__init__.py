@@ -1,0 +1,1 @@
+"""Upper and lower memory capacity bounds of transformers for next-token prediction."""

@@ -1,0 +1,53 @@
+r"""The decoder in exact arithmetic: rational attention, residues modulo a prime, and ranks.
+
+Attention weights are rational although softmax is not: with A = log(b) A' for an integer matrix A', integer
+embeddings and a rational b > 1, exp(x . A x') = b^(x . A' x'). An analytic function that is not zero at one point is
+not zero at almost every point, so whatever is found at one such point (distinct outputs, a rank) is generic.
+
+A rank modulo a prime never exceeds the rank over the rationals. Where log(b) itself enters (derivatives), any
+residue may stand for it: log(b) is transcendental (Hermite and Lindemann), so a minor that is not zero modulo the
+prime for some residue is not zero at log(b).
+"""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from verify import Record
+
+PRIME = 2**31 - 1  # = 3 mod 4: -1 is no square, and 1 + z^2 is never 0
+BASE = Fraction(129, 128)
+
+
+def integer_point(rng, tokens, longest, d, size=None):
+    """Integer parameters of attention: E (tokens, d), P (longest, d), A (d, d), diagonal +-1.
+
+    Entries of E and P that belong to one dimension differ in absolute value, and none is 0 or exceeds `size`.
+    """
+    size = size or (20 if d == 1 else tokens + longest + 1)
+    columns = [rng.choice(size, size=tokens + longest, replace=False) for _ in range(d)]
+    x = (np.array(columns).T + 1) * rng.choice((-1, 1), size=(tokens + longest, d))
+    A = np.diag(rng.choice((-1, 1), size=d))
+    return Record(E=x[:tokens], P=x[tokens:], A=A)
+
+
+def attention_outputs(contexts, point):
+    """h of every context in lowest terms: rows of integers (numerators of h..., common denominator)."""
+    return [_output(np.array(context), point) for context in contexts]
+
+
+def _output(context, point):
+    x = point.E[context] + point.P[: len(context)]
+    score = x @ point.A @ x[-1]
+    up, down = (score - score.min()).tolist(), (score.max() - score).tolist()
+    weights = [BASE.numerator**i * BASE.denominator**j for i, j in zip(up, down, strict=True)]
+    row = [sum(w * e for w, e in zip(weights, column, strict=True)) for column in x.T.tolist()]
+    row.append(sum(weights))
+    divisor = math.gcd(*row)
+    return tuple(number // divisor for number in row)
+
+
+def floats(outputs):
+    """The outputs as floats (n, d)."""
+    return np.array([[number / row[-1] for number in row[:-1]] for row in outputs])
