@@ -113,7 +113,10 @@ def in_rival_norm(data, path, rival, gamma):
 
 
 claim.control("margin measured in another norm", attained=in_rival_norm, must_fail="margin-gap")
-claim.control("slope in another norm", attained=in_rival_norm, must_fail="gap-falls")
+# descent by one entry or one rank at a time jumps too much in other norms for a slope there to be clear
+claim.control(
+    "slope in another norm", attained=in_rival_norm, must_fail="gap-falls", cases={"norm": ("max", 3.0)}
+)
 
 
 @claim.figure
