@@ -129,11 +129,12 @@ def curve_with_bound(
         _band(axes, x, low, up, color=color, alpha=0.1, zorder=1.5)
 
 
-def legend(panels: Axes | Sequence[Axes], bound: str = "", **options: Any) -> None:
+def legend(panels: Axes | Sequence[Axes], bound: str = "", above: bool = False, **options: Any) -> None:
     """The legend: curves, then what dashes mean (say, bound="bound of Theorem 1"), then controls.
 
     Of one panel it stands inside, below it if there are two in a row; of several panels, or where there are
-    three in a row, above them all, each label once. options: as for `Axes.legend`; a `loc` keeps it inside.
+    three in a row, or `above` is asked for, above them all, each label once. options: as for `Axes.legend`; a
+    `loc` keeps it inside.
     """
     from matplotlib.lines import Line2D
     from matplotlib.transforms import ScaledTranslation
@@ -147,9 +148,9 @@ def legend(panels: Axes | Sequence[Axes], bound: str = "", **options: Any) -> No
     handles, grid = [found[label] for label in labels], each[0].get_gridspec()
     figure = cast("Figure", each[0].get_figure(root=True))
     rows, columns = grid.get_geometry() if grid else (1, 1)
-    if "loc" in options or (len(each) == columns == 1):
+    if "loc" in options or (len(each) == columns == 1 and not above):
         each[0].legend(handles, labels, **options)
-    elif len(each) == 1 and columns == 2:
+    elif len(each) == 1 and columns == 2 and not above:
         below = each[0].transAxes + ScaledTranslation(0, -31 / 72, figure.dpi_scale_trans)
         figure.set_figheight(max(figure.get_figheight(), _height(rows, columns) + 0.17 * len(labels)))
         each[0].legend(

@@ -205,17 +205,18 @@ def interval_plot(check: Mapping[str, Any], controls: Sequence[Mapping[str, Any]
     x = _axis([*measured, *bound, bound[0] + within, bound[1] - within, *ends])
     parts = []
     if allowed[0] <= allowed[1]:
-        parts.append(_bar("allowed", x(allowed[0]), x(allowed[1]), 2, 40))
-    parts += [_bar("control", x(low), x(high), 17, 4) for low, high in rivals]
+        parts.append(_bar("allowed", x(allowed[0]), x(allowed[1]), 2, 61 if rivals else 40))
+    parts += [_bar("control", x(low), x(high), 49, 8) for low, high in rivals]
     parts.append(_bar("measured", x(measured[0]), x(measured[1]), 7, 8))
     parts.append(_bar("bound", x(bound[0]), x(bound[1]), 27, 10))
     words = '<text x="0" y="15">measured</text><text x="0" y="36">bound</text>'
-    track = f'<path d="M{_LEFT} 11H{_RIGHT}M{_LEFT} 32H{_RIGHT}"/>'
+    words += '<text x="0" y="57">controls</text>' if rivals else ""
+    track = f'<path d="M{_LEFT} 11H{_RIGHT}M{_LEFT} 32H{_RIGHT}{f"M{_LEFT} 53H{_RIGHT}" if rivals else ""}"/>'
     label = (
         f"{check['name']}: {notation.interval(check['measured'])} against {notation.interval(check['bound'])}"
     )
     return Markup(
-        f'<svg class="plot" viewBox="0 0 224 44" role="img" aria-label="{escape(label)}">'
+        f'<svg class="plot" viewBox="0 0 224 {65 if rivals else 44}" role="img" aria-label="{escape(label)}">'
         f"{words}{track}{''.join(parts)}</svg>"
     )
 

@@ -216,4 +216,4 @@ def draw(figure, evidence):
     panel.set(
         xscale="log", yscale="log", xlabel="step $t$", ylabel=r"relative gap $1 - m(W_t) / (\gamma \|W_t\|)$"
     )
-    plot.legend([panel], bound="explicit bound")
+    plot.legend(panel, bound="explicit bound", above=True)
