@@ -143,7 +143,11 @@ def test_dsi_in_blocks_beats_si_in_expectation_term_by_term():
 def test_patterns_and_their_probabilities():
     assert len(world.patterns(5)) == 16
     assert len(set(world.patterns(5))) == 16
-    assert sum(world.probability(b, Fraction(2, 7)) for b in world.patterns(6)) == 1
+    for spread in (0, Fraction(1, 2)):
+        law = world.pattern_law(6, Fraction(2, 7), spread)
+        assert sum(law) == 1
+        assert sum(q * b[0] for q, b in zip(law, world.patterns(6), strict=True)) == Fraction(2, 7)
+    assert world.pattern_law(3, Fraction(2, 7)) == [Fraction(n, 49) for n in (4, 10, 10, 25)]
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ _COMMANDS = {
     "exists": "∃", "subset": "⊂", "cup": "∪", "cap": "∩", "dots": "…", "ldots": "…", "cdots": "⋯", "top": "ᵀ",
     "langle": "⟨", "rangle": "⟩", "odot": "⊙", "otimes": "⊗", "quad": "  ", "qquad": "    ", ",": " ",
     ";": " ", "!": "", "left": "", "right": "", "big": "", "bigl": "", "bigr": "", "Big": "",
-    "{": "{", "}": "}", " ": " ",
-    **{name: name for name in ("log", "exp", "max", "min", "sup", "inf", "lim", "sign", "det")},
+    "{": "{", "}": "}", " ": " ", "#": "#", "mid": "|", "ast": "*", "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈",
+    "rceil": "⌉", **{name: name for name in ("log", "exp", "max", "min", "sup", "inf", "lim", "sign", "det", "Pr")},
 }  # fmt: skip
 _ACCENTS = {"bar": "\u0304", "hat": "\u0302", "tilde": "\u0303"}
 _DISPLAY = "\x00"  # stands before a displayed formula while the text is laid out

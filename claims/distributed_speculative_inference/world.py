@@ -22,10 +22,14 @@ def patterns(N):
     return [(*bits, 1) for bits in itertools.product((1, 0), repeat=N - 1)]
 
 
-def probability(accepted, p):
-    """Probability of a pattern when each of its first N - 1 drafts is accepted independently with p."""
-    right = sum(accepted[:-1])
-    return p**right * (1 - p) ** (len(accepted) - 1 - right)
+def pattern_law(N, p, spread=0):
+    """Probabilities of `patterns(N)` when each of the N - 1 drafts is accepted independently with p.
+
+    spread: half of the texts have a rate that is higher by spread * min(p, 1 - p), half one that is as much lower.
+    """
+    rates = [p - spread * min(p, 1 - p), p + spread * min(p, 1 - p)] if spread else [p]
+    of_count = [sum(r**a * (1 - r) ** (N - 1 - a) for r in rates) / len(rates) for a in range(N)]
+    return [of_count[sum(b[:-1])] for b in patterns(N)]
 
 
 def servers_needed(t1, t2, lookahead=1):
