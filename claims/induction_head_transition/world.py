@@ -165,6 +165,51 @@ def split(batch, at_once):
         yield Record(**{name: array[start : start + at_once] for name, array in vars(batch).items()})
 
 
+def unequal_test(rng, shortest, longest, tests, vocabulary, triggers):
+    """The paper's test sequences: l uniform on shortest + 1 .. longest, l1 on 1 .. 2 l - 1 without l, l2 = 2 l - l1."""
+    length = rng.integers(shortest + 1, longest + 1, tests)
+    first = rng.integers(1, 2 * length - 1)
+    first += first >= length
+    return sequences(rng, first, 2 * length - first, vocabulary, triggers)
+
+
+def figure_3_model(rng, triggers, shortest, longest, vocabulary, samples):
+    """(W_V, W_KQ) as trained for the paper's Figure 3: lengths uniform, one batch for both steps, rates 1e3, 1e4."""
+    uniform = dict.fromkeys(range(shortest, longest + 1), 1 / (longest - shortest + 1))
+    return trained(rng, uniform, vocabulary, triggers, samples, (1e3, 1e4), separate=False)
+
+
+def figure_3_accuracy(rng, triggers, shortest, longest, vocabulary, samples, tests):
+    """The share of test sequences that a freshly trained model answers."""
+    model = figure_3_model(rng, triggers, shortest, longest, vocabulary, samples)
+    batch = unequal_test(rng, shortest, longest, tests, vocabulary, triggers)
+    return float(np.mean(answers(*model, batch) == batch.output))
+
+
+def ood_accuracy(
+    triggers: int, shortest: int, longest: int, vocabulary: int = 64, samples: int = 8192, seed: int = 0
+) -> float:
+    """One cell of the paper's Figure 3: train by Algorithm 1, test 4096 sequences with subtexts of unequal lengths.
+
+    triggers: N_trg; shortest < longest: the training lengths, uniform between them; vocabulary: N > N_trg + 1;
+    samples: for both steps together; equal seeds give equal results. Raises ValueError for anything else.
+    """
+    numbers = {"triggers": triggers, "shortest": shortest, "longest": longest, "vocabulary": vocabulary}
+    for name, value in {**numbers, "samples": samples, "seed": seed}.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise ValueError(f"{name} must be an integer, not {value!r}")
+        if value < (name != "seed"):
+            raise ValueError(f"{name} must be {'at least 0' if name == 'seed' else 'positive'}, not {value}")
+    if shortest >= longest:
+        raise ValueError(
+            f"the shortest length {shortest} must be below the longest, {longest}: a test needs both"
+        )
+    if vocabulary < triggers + 2:
+        raise ValueError(f"{vocabulary} tokens leave fewer than two beside {triggers} triggers")
+    rng = np.random.default_rng(seed)
+    return figure_3_accuracy(rng, triggers, shortest, longest, vocabulary, samples, tests=4096)
+
+
 def max_sum_ratio(distribution: Mapping[int, float]) -> float:
     r"""Definition 4: $R(D) = \max_l (q_l / l) / \sum_l (q_l / l)$ of {length: probability}.
 
