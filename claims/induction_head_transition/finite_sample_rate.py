@@ -1,0 +1,142 @@
+r"""Sampled gradients suffice: far fewer sequences than the sufficient number already teach the induction head.
+
+With $M_{KQ} \gtrsim N^3 N_{trg}^2 (\sum \sqrt{q_l})^2$ and
+$M_V \gtrsim N^5 N_{trg}^2 (\sum \sqrt{q_l} / \sum q_l / l)^2$ sequences for the two steps, up to powers of logarithms, the
+trained model is on the side of the transition that the population gradients are on. Here
+$M_{KQ} = M_V = N^3 N_{trg}^2$ are enough for every test sequence to be answered where $N_{trg} R(D)$ is small, no
+test is passed in full where it is large, and the distance to the population's $W_0$ falls like $M^{-1/2}$:
+
+$$\Big\| \frac{W_{KQ}(1)}{\eta_V \eta_{KQ}} - W_0 \Big\|_F \propto M^{-1/2} .$$
+
+---
+The two batches are independent and the second step is linear in each, so the mean square of the distance is
+exactly a / M + b / M^2: two-point slopes approach -1/2 from below.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+
+from verify import Claim, Record, equal, exact, less, plot, rounded, stack, stated, statistics
+
+from . import _population, world
+
+claim = Claim("induction-head-transition/finite-sample-rate", full={"vocabulary": 24})
+
+
+@claim.instance
+def lengths(first=4, last=9):
+    return {k: Fraction(1, last - first + 1) for k in range(first, last + 1)}
+
+
+@claim.instance
+def rare():
+    """One length only: the max-sum ratio is 1."""
+    return {4: Fraction(1)}
+
+
+@claim.reference
+def population(lengths, vocabulary, triggers):
+    """W_0."""
+    return _population.attention(lengths, vocabulary, triggers, world.positions(lengths), number=float)
+
+
+@claim.reference
+def exponent():
+    return exact(Fraction(-1, 2))
+
+
+@claim.run
+def learned(rng, lengths, vocabulary=16, triggers=2, power=3, runs=41, tests=256):
+    """Record(samples, steps (runs, 4) of W_KQ, accuracy (runs, 4)) of Algorithm 1, attention saturated.
+
+    The most samples are N^power N_trg^2 for each step, the others 4, 16 and 64 times fewer.
+    """
+    samples = vocabulary**power * triggers**2 // np.array([64, 16, 4, 1])
+    steps, accuracy = [], []
+    for _ in range(runs):
+        models = [world.trained(rng, lengths, vocabulary, triggers, M, (0.01, 100.0)) for M in samples]
+        steps.append([W_KQ for _, W_KQ in models])
+        accuracy.append([accurate(rng, W_V, 1e12 * W_KQ, lengths, triggers, tests) for W_V, W_KQ in models])
+    return Record(samples=samples, steps=steps, accuracy=np.array(accuracy))
+
+
+def accurate(rng, W_V, W_KQ, lengths, triggers, tests):
+    """The share of random test sequences that are answered."""
+    first, second = rng.choice(world.unequal_pairs(max(lengths)), tests).T
+    batch = world.sequences(rng, first, second, len(W_V), triggers)
+    return np.mean(world.answers(W_V, W_KQ, batch) == batch.output)
+
+
+@claim.run
+def never(rng, rare, vocabulary, triggers, power):
+    """W_KQ of three runs where the max-sum ratio is 1."""
+    M = vocabulary**power * triggers**2
+    return [world.trained(rng, rare, vocabulary, triggers, M, (0.01, 100.0))[1] for _ in range(3)]
+
+
+def margins(steps, lengths, vocabulary, triggers):
+    """The least margin of the output over all test sequences, for each W_KQ."""
+    pairs = world.unequal_pairs(max(lengths))
+    return stack(
+        [rounded(min(world.worst_margin(W, vocabulary, triggers, pairs)), 6, 6 * np.abs(W).max()) for W in steps]
+    )
+
+
+@claim.measurement
+def errors(learned, population):
+    """Relative distance to W_0 in the Frobenius norm, (runs, grid)."""
+    size = np.linalg.norm(population)
+    return np.array([[np.linalg.norm(W - population) / size for W in row] for row in learned.steps])
+
+
+@claim.measurement
+def slope(errors):
+    """The median over runs of the slope of the log distance from M / 16 to M samples."""
+    return statistics.median(np.log(errors[:, 3] / errors[:, 1]) / np.log(16))
+
+
+@claim.measurement
+def enough_margins(learned, lengths, vocabulary, triggers):
+    return margins([steps[-1] for steps in learned.steps], lengths, vocabulary, triggers)
+
+
+@claim.measurement
+def never_margins(never, rare, vocabulary, triggers):
+    return margins(never, rare, vocabulary, triggers)
+
+
+@claim.check("enough-samples")
+def suffices(enough_margins):
+    return less(0, enough_margins)
+
+
+@claim.check("no-samples-help")
+def fails(never_margins):
+    return less(never_margins, 0)
+
+
+@claim.check("rate")
+def rate(slope, exponent):
+    return equal(slope, exponent, within=stated(Fraction(1, 10), "how far 1/M^2 and the spread of runs may move a slope"))
+
+
+claim.control("N^2 in place of N^3 samples", power=2, must_fail="enough-samples")
+claim.control("six lengths in place of one", rare=lambda lengths: lengths, must_fail="no-samples-help")
+claim.control("M^(-2/3)", exponent=lambda: exact(Fraction(-2, 3)), must_fail="rate")
+claim.control("M^(-1/3)", exponent=lambda: exact(Fraction(-1, 3)), must_fail="rate")
+
+
+@claim.figure
+def draw(figure, evidence):
+    left, right = plot.panel_grid(figure, ["accuracy", "relative distance to $W_0$"])
+    learned, errors = evidence.of("learned"), evidence.of("errors")
+    M = learned.samples
+    for panel, values in ((left, learned.accuracy), (right, errors)):
+        panel.plot(np.tile(M, (len(values), 1)).T, values.T, color=plot.COLORS[0], linewidth=0.5, alpha=0.5, linestyle="-")
+        panel.plot(M, np.median(values, axis=0), "o-", color=plot.COLORS[0], label="median of the runs")
+        panel.set(xscale="log", xlabel="samples $M$ for each step")
+    middle = np.median(errors[:, -1])
+    right.plot(M, middle * (M / M[-1]) ** -0.5, color=plot.COLORS[1], label="$M^{-1/2}$", **plot.BOUND)
+    right.set_yscale("log")
+    plot.legend([left, right])
