@@ -174,7 +174,7 @@ def draw(figure, evidence):
         for which, bound, label in zip(
             (values.wide, values.shifted), bounds, (r"$\ell_0 = 1$", r"$\ell_0 = N_{trg}$"), strict=True
         ):
-            plot.curve_with_bound(panel, n, which, bound, label=label, marker="o", markersize=3)
+            plot.curve_with_bound(panel, n, which, bound, label=label)
         panel.set(yscale="log", xlabel="$N_{trg}$")
-    right.plot(n, best, color=plot.COLORS[2], marker="s", markersize=3, label="optimal distribution")
+    right.plot(n, best, color=plot.COLORS[2], label="optimal distribution")
     plot.legend([left, right], bound="bounds")

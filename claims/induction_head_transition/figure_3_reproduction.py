@@ -161,4 +161,4 @@ def draw(figure, evidence):
     panels[3].plot(mean, rival, "x", color=plot.CONTROL["color"], markersize=4, label="control: 16 tokens")
     panels[3].plot([0, 100], [0, 100], color=plot.INK, **plot.BOUND)
     panels[3].set(xlabel="ours (%)", ylabel="paper (%)")
-    plot.legend(panels[3], loc="lower right")
+    plot.legend(panels)

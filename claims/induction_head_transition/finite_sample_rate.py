@@ -47,25 +47,16 @@ def exponent():
 
 
 @claim.run
-def learned(rng, lengths, vocabulary=16, triggers=2, power=3, runs=41, tests=256):
-    """Record(samples, steps (runs, 4) of W_KQ, accuracy (runs, 4)) of Algorithm 1, attention saturated.
+def learned(rng, lengths, vocabulary=16, triggers=2, power=3, runs=41):
+    """[[(samples, W_V, W_KQ), four of them] for each run of Algorithm 1].
 
     The most samples are N^power N_trg^2 for each step, the others 4, 16 and 64 times fewer.
     """
-    samples = vocabulary**power * triggers**2 // np.array([64, 16, 4, 1])
-    steps, accuracy = [], []
-    for _ in range(runs):
-        models = [world.trained(rng, lengths, vocabulary, triggers, M, (0.01, 100.0)) for M in samples]
-        steps.append([W_KQ for _, W_KQ in models])
-        accuracy.append([accurate(rng, W_V, 1e12 * W_KQ, lengths, triggers, tests) for W_V, W_KQ in models])
-    return Record(samples=samples, steps=steps, accuracy=np.array(accuracy))
-
-
-def accurate(rng, W_V, W_KQ, lengths, triggers, tests):
-    """The share of random test sequences that are answered."""
-    first, second = rng.choice(world.unequal_pairs(max(lengths)), tests).T
-    batch = world.sequences(rng, first, second, len(W_V), triggers)
-    return np.mean(world.answers(W_V, W_KQ, batch) == batch.output)
+    grid = vocabulary**power * triggers**2 // np.array([64, 16, 4, 1])
+    return [
+        [(M, *world.trained(rng, lengths, vocabulary, triggers, M, (0.01, 100.0))) for M in grid]
+        for _ in range(runs)
+    ]
 
 
 @claim.run
@@ -79,26 +70,35 @@ def margins(steps, lengths, vocabulary, triggers):
     """The least margin of the output over all test sequences, for each W_KQ."""
     pairs = world.unequal_pairs(max(lengths))
     return stack(
-        [rounded(min(world.worst_margin(W, vocabulary, triggers, pairs)), 6, 6 * np.abs(W).max()) for W in steps]
+        [
+            rounded(min(world.worst_margin(W, vocabulary, triggers, pairs)), 6, 6 * np.abs(W).max())
+            for W in steps
+        ]
     )
 
 
 @claim.measurement
-def errors(learned, population):
-    """Relative distance to W_0 in the Frobenius norm, (runs, grid)."""
-    size = np.linalg.norm(population)
-    return np.array([[np.linalg.norm(W - population) / size for W in row] for row in learned.steps])
+def curves(rng, learned, population, lengths, vocabulary, triggers, tests=256):
+    """Record(samples (4,), distance, accuracy (runs, 4)): relative to the size of W_0; attention saturated."""
+    first, second = rng.choice(world.unequal_pairs(max(lengths)), tests).T
+    batch, size = world.sequences(rng, first, second, vocabulary, triggers), np.linalg.norm(population)
+    distance = [[np.linalg.norm(W_KQ - population) / size for _, _, W_KQ in run] for run in learned]
+    right = [
+        [world.answers(W_V, 1e12 * W_KQ, batch) == batch.output for _, W_V, W_KQ in run] for run in learned
+    ]
+    samples = np.array([M for M, _, _ in learned[0]])
+    return Record(samples=samples, distance=np.array(distance), accuracy=np.mean(right, axis=2))
 
 
 @claim.measurement
-def slope(errors):
+def slope(curves):
     """The median over runs of the slope of the log distance from M / 16 to M samples."""
-    return statistics.median(np.log(errors[:, 3] / errors[:, 1]) / np.log(16))
+    return statistics.median(np.log(curves.distance[:, 3] / curves.distance[:, 1]) / np.log(16))
 
 
 @claim.measurement
 def enough_margins(learned, lengths, vocabulary, triggers):
-    return margins([steps[-1] for steps in learned.steps], lengths, vocabulary, triggers)
+    return margins([run[-1][2] for run in learned], lengths, vocabulary, triggers)
 
 
 @claim.measurement
@@ -118,7 +118,11 @@ def fails(never_margins):
 
 @claim.check("rate")
 def rate(slope, exponent):
-    return equal(slope, exponent, within=stated(Fraction(1, 10), "how far 1/M^2 and the spread of runs may move a slope"))
+    return equal(
+        slope,
+        exponent,
+        within=stated(Fraction(1, 10), "how far 1/M^2 and the spread of runs may move a slope"),
+    )
 
 
 claim.control("N^2 in place of N^3 samples", power=2, must_fail="enough-samples")
@@ -130,13 +134,20 @@ claim.control("M^(-1/3)", exponent=lambda: exact(Fraction(-1, 3)), must_fail="ra
 @claim.figure
 def draw(figure, evidence):
     left, right = plot.panel_grid(figure, ["accuracy", "relative distance to $W_0$"])
-    learned, errors = evidence.of("learned"), evidence.of("errors")
-    M = learned.samples
-    for panel, values in ((left, learned.accuracy), (right, errors)):
-        panel.plot(np.tile(M, (len(values), 1)).T, values.T, color=plot.COLORS[0], linewidth=0.5, alpha=0.5, linestyle="-")
+    curves = evidence.of("curves")
+    M = curves.samples
+    for panel, values in ((left, curves.accuracy), (right, curves.distance)):
+        panel.plot(
+            np.tile(M, (len(values), 1)).T,
+            values.T,
+            color=plot.COLORS[0],
+            linewidth=0.5,
+            alpha=0.5,
+            linestyle="-",
+        )
         panel.plot(M, np.median(values, axis=0), "o-", color=plot.COLORS[0], label="median of the runs")
         panel.set(xscale="log", xlabel="samples $M$ for each step")
-    middle = np.median(errors[:, -1])
+    middle = np.median(curves.distance[:, -1])
     right.plot(M, middle * (M / M[-1]) ** -0.5, color=plot.COLORS[1], label="$M^{-1/2}$", **plot.BOUND)
     right.set_yscale("log")
     plot.legend([left, right])
