@@ -205,6 +205,19 @@ def test_sums_and_running_sums(a):
         assert ends(a.sum()) == (low, up)
 
 
+@EXAMPLES
+@given(a=arrays(), axis=st.sampled_from([0, 1, -1]))
+def test_sums_along_an_axis(a, axis):
+    table = stack([a, -a, a])
+    lines = [table[i] for i in range(3)] if axis else [table[:, j] for j in range(len(a))]
+    totals = table.sum(axis=axis)
+    assert totals.shape == (len(lines),)
+    for total, line in zip(entries(totals), lines, strict=True):
+        low, up = (sum(map(Fraction, np.ravel(end).tolist())) for end in ends(line))
+        assert total.lower <= low <= up <= total.upper
+        assert ends(total) == (low, up) or not a.is_exact
+
+
 @pytest.mark.parametrize("size", [10, 1_000, 100_000])
 def test_sums_of_many_terms_that_cancel(size):
     generator = np.random.default_rng(size)

@@ -184,14 +184,17 @@ class Interval:
         return Interval(low, up, _weaker("numerical", self.grade), because)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def sum(self) -> Interval:
-        """Sum of all entries, a scalar."""
+    def sum(self, axis: Any = None) -> Interval:
+        """Sum of all entries, or along axes as numpy has them."""
+        ends = np.asarray(self.lower), np.asarray(self.upper)
+        totals = [np.sum(end, axis=axis) for end in ends]
         if self.is_exact:
-            return Interval(np.sum(self.lower), np.sum(self.upper), self.grade, self.because)
-        slack = [_sum_error(end, np.size(end)) for end in (self.lower, self.upper)]
-        low = _clip_down(_or(np.sum(self.lower) - slack[0], -np.inf), np.all(np.asarray(self.lower) >= 0))
-        up = _clip_up(_or(np.sum(self.upper) + slack[1], np.inf), np.all(np.asarray(self.upper) <= 0))
-        return Interval(low, up, _rounded_grade(self.grade), _reason(self.because))
+            return Interval(_scalar(totals[0]), _scalar(totals[1]), self.grade, self.because)
+        count = ends[0].size // max(np.size(totals[0]), 1)
+        slack = [_up(2 * count * UNIT_ROUNDOFF * np.sum(np.abs(end), axis=axis)) for end in ends]
+        low = _clip_down(_or(totals[0] - slack[0], -np.inf), np.all(ends[0] >= 0, axis=axis))
+        up = _clip_up(_or(totals[1] + slack[1], np.inf), np.all(ends[1] <= 0, axis=axis))
+        return Interval(_scalar(low), _scalar(up), _rounded_grade(self.grade), _reason(self.because))
 
     @np.errstate(over="ignore", invalid="ignore")
     def cumsum(self) -> Interval:
@@ -517,7 +520,3 @@ def _not_int64(end: End) -> Any:
 def _scalar(x: Any) -> Any:
     """A 0-d array as the scalar it holds."""
     return x.item() if isinstance(x, np.ndarray | np.generic) and x.ndim == 0 else x
-
-
-def _sum_error(end: Any, count: int) -> float:
-    return float(_up(2 * count * UNIT_ROUNDOFF * np.sum(np.abs(end))))

@@ -29,13 +29,14 @@ def hull(lower: float | Fraction, upper: float | Fraction) -> Any:
 
 def balls(matrix: Operand) -> Any:
     """A matrix (k, d) as arb_mat."""
-    from flint import arb_mat
+    from flint import arb, arb_mat
 
-    if not matrix.is_point:
-        pairs = zip(matrix.lower.tolist(), matrix.upper.tolist(), strict=True)
-        return arb_mat([[hull(a, b) for a, b in zip(low, up, strict=True)] for low, up in pairs])
-    if not matrix.is_exact:
+    if not matrix.is_exact and matrix.is_point:
         return arb_mat(matrix.lower.tolist())  # floats convert exactly
+    if not matrix.is_point:
+        union = hull if matrix.is_exact else lambda a, b: arb(a) if a == b else arb(a).union(arb(b))
+        pairs = zip(matrix.lower.tolist(), matrix.upper.tolist(), strict=True)
+        return arb_mat([[union(a, b) for a, b in zip(low, up, strict=True)] for low, up in pairs])
     return arb_mat([[ball(x) for x in row] for row in matrix.lower.tolist()])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from verify.certify import _balls
 from verify.certify._operands import enclosed, operand
 from verify.errors import CertificateError, NotAValueError
-from verify.interval import Interval, _scalar, _weaker, as_value
+from verify.interval import Interval, _is_exact, _scalar, _weaker, as_value
 
 GRID = 2**52  # weights are multiples of 1/GRID
 TIGHT = 1e-15  # relative width at which `evaluate` stops raising the precision
@@ -187,7 +187,10 @@ def _increasing(x: Any, method: str) -> Interval:
 
 def _mapped(numbers: Any, method: str) -> tuple[Any, Any]:
     """Both ends of the function at exact numbers (...)."""
-    images = [getattr(_balls.ball(x), method)() for x in np.ravel(numbers).tolist()]
+    from flint import arb
+
+    to_ball = _balls.ball if _is_exact(numbers) else arb
+    images = [getattr(to_ball(x), method)() for x in np.ravel(numbers).tolist()]
     low, up = _balls.floats_around(images)
     shape = np.shape(numbers)
     return _scalar(low.reshape(shape)), _scalar(up.reshape(shape))
