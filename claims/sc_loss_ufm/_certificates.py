@@ -1,0 +1,154 @@
+r"""Enclosures of losses and of optima, rounding included.
+
+f and F are convex in the Gram matrix. With D the symmetric gradient at a Gram matrix G of unit vectors, any nu and
+Z = D + diag(nu), every other Gram matrix G' of n unit vectors has
+
+$$f(G') \ge f(G) + \langle D, G' - G \rangle \ge f(G) - \langle D, G \rangle - \sum_i \nu_i + n \min(0, \lambda_{\min}(Z)) .$$
+"""
+
+import numpy as np
+
+from verify import Interval, Record, certify, exact, stack
+
+# --- losses ---------------------------------------------------------------------------------------------
+
+
+def gram(X, unit=True) -> Interval:
+    """Inner products of the columns, brought to unit length if so asked; X (..., d, n) -> (..., n, n)."""
+    n, flat = X.shape[-1], X.reshape(-1, *X.shape[-2:])
+    G = stack([certify.product(x.T, x) for x in flat])
+    if unit:
+        length = certify.sqrt(G[:, np.arange(n), np.arange(n)])
+        G = G / (length[:, :, None] * length[:, None, :])
+    return shaped(G, (*X.shape[:-2], n, n))
+
+
+def losses(G, positives, allowed, temperature) -> Interval:
+    """L of Gram matrices (..., n, n) -> (...). positives, allowed: masks (n, n), as `world.pairs` has them."""
+    logs = certify.log((similarities(G, temperature) * numbers(allowed)).sum(axis=-1))
+    pull = ((1 - G) * numbers(positives)).sum(axis=-1) / exact(positives.sum(axis=-1)) / temperature
+    return (logs + pull).sum(axis=-1)
+
+
+def similarities(G, temperature) -> Interval:
+    """exp((G - 1)/tau), each pair once; (..., n, n)."""
+    first, second = np.triu_indices(G.shape[-1])
+    place = np.zeros(G.shape[-2:], int)
+    place[first, second] = place[second, first] = np.arange(len(first))
+    return certify.exp((G[..., first, second] - 1) / temperature)[..., place]
+
+
+def numbers(mask):
+    """Truth values as 0 and 1."""
+    return np.asarray(mask, float)
+
+
+def shaped(values, shape) -> Interval:
+    """The same entries in another shape."""
+    return Interval(values.lower.reshape(shape), values.upper.reshape(shape), values.grade, values.because)
+
+
+# --- optima ---------------------------------------------------------------------------------------------
+
+
+def reduced(vectors, sizes, own, temperature):
+    r"""The k x k program at the Gram matrix M of vectors (d, k): enclosures, all rigorous.
+
+    own: n_c - 1, or n_c where a sample is its own negative as well.
+    Returns Record(optimum, primal = F(M), dual, tangent = F(M) - <D, M> - sum nu, Z; gram M, in floats and `enclosed`;
+    weights p_cc' (k, k), curvature w (k, k); sizes, own, temperature). Every Gram matrix M' of unit vectors has
+
+        F(M') >= tangent + <Z, M'> + 1/2 e^{-2 delta/tau} sum_{c < c'} w_cc' (M'_cc' - M_cc')^2 ,  delta = max |M' - M| :
+
+    a log-sum-exp of weights p, of which p_0 belongs to a constant, has at least the second derivatives p_0 diag(p), and
+    a change of its exponents by delta/tau at most leaves e^{-2 delta/tau} of a weight at least.
+    """
+    off, pairs = 1 - np.eye(len(sizes)), np.outer(sizes, sizes)
+    M = gram(vectors)
+    similar = similarities(M, temperature) * off
+    total = exact(own) + (similar * sizes).sum(axis=-1)
+    each, constant = 1 / total, exact(own) / total / total
+    D = similar * (each[:, None] + each) * pairs / (2 * temperature)
+    primal = (certify.log(total) * sizes).sum()
+    return Record(
+        **_bounds(primal, D, M), enclosed=M, weights=similar * sizes / total[:, None],
+        curvature=similar * (constant[:, None] + constant) * pairs / temperature**2,
+        sizes=np.asarray(sizes), own=np.asarray(own), temperature=temperature,
+    )  # fmt: skip
+
+
+def full(vectors, positives, allowed, temperature):
+    """The n x n program at the Gram matrix of vectors (d, n): Record(optimum, primal, dual, tangent, Z, gram)."""
+    G = gram(vectors)
+    similar = similarities(G, temperature) * numbers(allowed)
+    softmax, target = 1 / similar.sum(axis=-1), 1 / exact(positives.sum(axis=-1))
+    D = similar * (softmax[:, None] + softmax) - (target[:, None] + target) * numbers(positives)
+    return Record(**_bounds(losses(G, positives, allowed, temperature), D / (2 * temperature), G))
+
+
+def _bounds(primal, D, G):
+    """Both bounds on a program from the gradient D at the Gram matrix G, of value `primal`."""
+    near = np.asarray(G.middle)
+    np.fill_diagonal(near, 1)
+    nu = -np.sum(np.asarray(D.middle) * near, axis=1)
+    Z = D + np.diag(nu)
+    tangent = primal - (D * G).sum() + certify.product(np.ones((1, len(nu))), -nu[:, None])[0, 0]
+    dual = tangent + len(nu) * stack([certify.smallest_eigenvalue(Z), exact(0)]).smallest()
+    optimum = certify.bracket(dual, primal, "feasible Gram matrix and Lagrangian dual, in balls")
+    return {"optimum": optimum, "primal": primal, "dual": dual, "tangent": tangent, "Z": Z, "gram": near}
+
+
+# --- near the optimum -------------------------------------------------------------------------------------
+
+
+def block_means(G, labels) -> Interval:
+    """Mean inner products within a class (of different samples) and between classes; G (m, n, n) -> (m, k, k)."""
+    k = int(labels.max()) + 1
+    each = [[_mean_of_block(G, labels, a, b) for b in range(k)] for a in range(k)]
+    flat = stack([value for row in each for value in row])
+    table = np.arange(k * k).reshape(k, k)
+    return stack([flat[:, i][table] for i in range(len(G))])
+
+
+def _mean_of_block(G, labels, a, b):
+    first, second = np.nonzero((labels[:, None] == a) & (labels == b) & ~np.eye(len(labels), dtype=bool))
+    return G[:, first, second].sum(axis=1) / exact(len(first))
+
+
+def growth(G, labels, solution) -> Interval:
+    r"""What a lack of collapse and the distance from the optimal Gram matrix cost at least; G (m, n, n) -> (m,).
+
+    f(G) is at least its value at G averaged within classes. That is F at M' = `block_means`, were it not for
+    a_c = M'_cc < 1, hence at least F(M') + sum_c n_c p_c(M') (1 - a_c) / tau, p_c the weight of other classes.
+    """
+    sizes, tau, k = solution.sizes, solution.temperature, len(solution.sizes)
+    off, means = 1 - np.eye(k), block_means(G, labels)
+    others = (similarities(means, tau) * (off * sizes)).sum(axis=-1)
+    spread = (others / (others + exact(sizes - 1)) * (1 - means[:, np.arange(k), np.arange(k)]) * sizes).sum(
+        axis=-1
+    )
+    away = (means - solution.enclosed) * off
+    shrunk = certify.exp(-2 * abs(away).largest(axis=(1, 2)) / tau)
+    bent = (away**2 * solution.curvature).sum(axis=(1, 2)) / 4  # every pair of classes is in it twice
+    slack = ((means * off + np.eye(k)) * solution.Z).sum(axis=(1, 2))
+    return spread / tau + slack + bent * shrunk
+
+
+def gram_bound(excess, solution) -> Interval:
+    r"""How far an entry of G may be from the solution's, where L exceeds the dual bound by `excess` (m,) at most.
+
+    With b = sqrt(2 excess / min w): a difference x of class Gram matrices has x <= b e^{x/tau}, everywhere on the segment
+    between them, hence x <= b e^{e b/tau} while e b <= tau. A sample is within r_c of its class mean, with
+    r_c^2 = (n_c - 1)(1 - a_c) and 1 - a_c <= tau excess / (n_c p_c), p_c being e^{-2x/tau} of the solution's at least.
+    """
+    sizes, tau, k = solution.sizes, solution.temperature, len(solution.sizes)
+    excess = np.maximum(excess.upper, 0)
+    b = certify.sqrt(2 * excess / solution.curvature[np.triu_indices(k, 1)].smallest())
+    e = certify.exp(exact(1))
+    if np.any((b * e).upper > tau):
+        raise ValueError("the loss is too far from the optimum to bound the Gram matrix")
+    x = b * certify.exp(b * e / tau)
+    spread = (
+        tau * certify.exp(2 * x / tau)[:, None] * excess[:, None] / (solution.weights.sum(axis=-1) * sizes)
+    )
+    return x + 2 * certify.sqrt(spread * (sizes - 1)).largest(axis=1)
