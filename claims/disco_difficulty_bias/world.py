@@ -20,7 +20,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from verify import CertificateError, Record, certify, exact
+from verify import CertificateError, Record, certify, exact, stack
 
 METHODS = ("grpo", "dr-grpo", "disco")
 END = "."  # the token that ends an answer
@@ -167,3 +167,137 @@ def regularised(scores, chances, tau, weights):
     Q, P = points(weights[kept]), points(chances[kept])
     divergence = (Q * (certify.log(Q) - certify.log(P))).sum()
     return (points(weights) * points(scores)).sum() - Fraction(tau) * divergence
+
+
+# --- a policy near the old one ----------------------------------------------------------------------------
+#
+# J(x) = sum_o w_o x_o, the ratio score's J1 of a table of answers: w = 1 / p for correct, -1 / (1 - p) for wrong
+# answers. The best policy with KL(old || x) <= delta keeps the proportions among correct and among wrong
+# answers; y is the mass that it leaves to wrong ones.
+
+
+def rates(old, correct):
+    """(p, w) of a table of answers, exactly: the mass of the first `correct` answers, and their values (k,).
+
+    old: (k,) positive floats whose sum is exactly 1. ValueError for anything else.
+    """
+    exactly = [Fraction(x) for x in np.asarray(old, dtype=float).ravel().tolist()]
+    if not 0 < correct < len(exactly) or min(exactly) <= 0 or sum(exactly) != 1:
+        raise ValueError("old is a positive distribution over correct answers, then wrong ones")
+    p = sum(exactly[:correct])
+    values = [1 / p] * correct + [-1 / (1 - p)] * (len(exactly) - correct)
+    return p, np.array(values, dtype=object)
+
+
+def divergence(y, p):
+    """KL(old || x) in balls, for mass y of wrong answers."""
+    return p * (p / (1 - y)).log() + (1 - p) * ((1 - p) / y).log()
+
+
+def gain(y, p):
+    """J in balls."""
+    return (1 - p - y) / (p * (1 - p))
+
+
+def price(y, p):
+    """The multiplier of the constraint in balls: how fast the best J grows with delta."""
+    return y * (1 - y) / (p * (1 - p) * (1 - p - y))
+
+
+def constrained(p, delta):
+    """The best policy with KL(old || x) <= delta: Record(wrong, value, multiplier, divergence), enclosures."""
+    return _policy(lambda y, p, delta: divergence(y, p) - delta, p, delta)
+
+
+def penalised(p, delta, beta):
+    """The maximiser of J - beta [KL - delta]_+^2: Record(wrong, value, multiplier, divergence), enclosures.
+
+    There the multiplier is 2 beta (KL - delta), here multiplied with what it is divided by.
+    """
+
+    def stationary(y, p, delta, beta):
+        return 2 * beta * (divergence(y, p) - delta) * p * (1 - p) * (1 - p - y) - y * (1 - y)
+
+    return _policy(stationary, p, delta, beta)
+
+
+def _policy(condition, p, *given):
+    if not 0 < p < 1:
+        raise ValueError(f"p lies between 0 and 1, not at {p}")
+    wrong = certify.root(condition, (1 - p) / 2**200, 1 - p, p, *given)
+    parts = {"value": gain, "multiplier": price, "divergence": divergence}
+    return Record(wrong=wrong, **{name: certify.evaluate(part, wrong, p) for name, part in parts.items()})
+
+
+def best_value(old, correct, delta):
+    """The largest J of a policy with KL(old || x) <= delta, enclosed by points of a conic program.
+
+    Above: for every multiplier m > 0 of the constraint and every v > max w,
+    J <= v + m delta + sum_o old_o m (log(m / (v - w_o)) - 1).
+    """
+    import cvxpy as cp
+
+    _, w = rates(old, correct)
+    x = cp.Variable(len(old))
+    entropy = float(old @ np.log(old))
+    constraints = [entropy - old @ cp.log(x) <= float(delta), cp.sum(x) == 1]
+    solve(cp.Problem(cp.Maximize(w.astype(float) @ x), constraints))
+    m, v = (Fraction(float(abs(constraint.dual_value))) for constraint in constraints)
+    logs = certify.log(np.array([m / (v - value) for value in w], dtype=object))
+    upper = v + m * delta + (points(old) * m * (logs - 1)).sum()
+    return certify.bracket((exact(w) * points(feasible(x.value, old, delta))).sum(), upper, "conic program")
+
+
+def feasible(policy, old, delta):
+    """A policy near the given one with KL(old || x) <= delta: as little of the old one is mixed in as is needed."""
+    for share in (0.0, *2.0 ** np.arange(-40, 1)):
+        mixed = certify.convex_weights((1 - share) * np.maximum(policy, 0) + share * old)
+        if mixed.min() > 0 and divergence_from(old, mixed).upper <= delta:
+            return mixed
+    raise CertificateError("no feasible policy near the solver's")
+
+
+def divergence_from(old, policy):
+    """KL(old || policy) of positive distributions (k,), enclosed."""
+    return (points(old) * (certify.log(points(old)) - certify.log(points(policy)))).sum()
+
+
+def penalised_ascent(old, correct, delta, beta, fixed=None):
+    """The policy (k,) that BFGS finds in softmax logits, from the old one, for J - beta [KL - delta]_+^2.
+
+    fixed: J - fixed KL instead.
+    """
+    from scipy.optimize import minimize
+
+    good = np.arange(len(old)) < correct
+    w = np.where(good, 1 / old[good].sum(), -1 / old[~good].sum())
+
+    def loss(logits):
+        policy = np.exp(logits - logits.max())
+        policy /= policy.sum()
+        divergence = old @ np.log(old / policy)
+        over = max(divergence - delta, 0.0)
+        value, force = (beta * over**2, 2 * beta * over) if fixed is None else (fixed * divergence, fixed)
+        slopes = w + force * old / policy
+        return value - w @ policy, policy * (policy @ slopes - slopes)
+
+    logits = minimize(loss, np.log(old), jac=True, method="BFGS", options={"gtol": 1e-10, "maxiter": 2_000}).x
+    policy = np.exp(logits - logits.max())
+    return policy / policy.sum()
+
+
+def measured(policy, old, correct, delta, beta):
+    """Record(divergence, value, gap, near) of a policy (k,), enclosed.
+
+    gap: how far J - beta [KL - delta]_+^2 is from its maximum at most, max_o g_o - sum_o x_o g_o with its
+    gradient g, since it is concave in the policy. near: how far the divergence is from the maximiser's at
+    most, sqrt(gap / beta), since the largest J for a given divergence is concave in it.
+    """
+    _, w = rates(old, correct)
+    policy = certify.convex_weights(policy)
+    x, before = points(policy), points(old)
+    divergence = divergence_from(old, policy)
+    over = stack([divergence - delta, exact(0)]).largest()
+    g = exact(w) + 2 * beta * over * before / x
+    gap = certify.bracket(exact(0), g.largest() - (x * g).sum(), "concavity of the objective").gap()
+    return Record(divergence=divergence, value=(exact(w) * x).sum(), gap=gap, near=(gap / beta).sqrt())
