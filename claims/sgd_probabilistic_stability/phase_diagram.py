@@ -281,4 +281,4 @@ def draw(figure, evidence):
         )
     right.axhline(0, color=plot.INK, linewidth=0.7)
     right.set(xlabel=r"rate $\lambda$", xlim=(0, 1.5), ylim=(-0.25, 0.15))
-    plot.legend([right, left], bound="exact", markerscale=0.8)
+    plot.legend([right, left], bound="exact, by batch size B", markerscale=0.8)

@@ -249,3 +249,18 @@ def resolution(probability, runs):
 
     least = statistics.quantile_of_law(binom(runs, float(probability))).lower
     return statistics.proportion(int(least), runs).gap()
+
+
+def walk(hessians, drawn, rate, every=20):
+    """log|Delta_T| of SGD Delta <- Delta - rate H Delta from unit starts.
+
+    hessians: (m, d, d); drawn: Record(index (T, n), start (n, d)) -> (n,). The length is taken out every few steps.
+    """
+    steps = np.eye(hessians.shape[1]) - rate * hessians
+    delta, log_size = drawn.start, np.zeros(len(drawn.start))
+    for t, index in enumerate(drawn.index, start=1):
+        delta = np.einsum("nij,nj->ni", steps[index], delta)
+        if t % every == 0 or t == len(drawn.index):
+            length = np.linalg.norm(delta, axis=1)
+            delta, log_size = delta / length[:, None], log_size + np.log(length)
+    return log_size
