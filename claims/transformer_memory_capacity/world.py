@@ -79,6 +79,25 @@ def entropy(counts):
     return (exact(N) * (certify.log(exact(total)) - certify.log(exact(N)))).sum()
 
 
+def count_table(counts, tokens):
+    """N_cg as an integer array (n, omega), contexts in the order of their first appearance."""
+    table = np.zeros((len(counts), tokens), dtype=int)
+    for row, following in zip(table, counts.values(), strict=True):
+        row[list(following)] = list(following.values())
+    return table
+
+
+def predictions(documents):
+    """(row, token) of every predicted token, two arrays: rows number the contexts as `count_table` does."""
+    rows = {}
+    pairs = [
+        (rows.setdefault(tuple(document[:t]), len(rows)), document[t])
+        for document in documents
+        for t in range(1, len(document))
+    ]
+    return tuple(np.array(pairs).T)
+
+
 def _validated(documents):
     """The documents as tuples of ints, or a ValueError that says what is wrong."""
     if isinstance(documents, str | bytes | dict) or not hasattr(documents, "__iter__"):
