@@ -23,6 +23,22 @@ def gram(X, unit=True) -> Interval:
     return shaped(G, (*X.shape[:-2], n, n))
 
 
+def procrustes(X, Y, aligned=True) -> Interval:
+    r"""min over orthogonal Q of ||Q H - K||_F^2, H and K being X and Y (m, d, n) with columns of unit length -> (m,).
+
+    It is 2n - 2 ||K H^T||_* by von Neumann's inequality; aligned=False: at Q = I, where the trace replaces the norm.
+    """
+    n = X.shape[-1]
+    length = [certify.sqrt(gram(Z, unit=False)[:, np.arange(n), np.arange(n)]) for Z in (X, Y)]
+    crosses = []
+    for x, y, a, b in zip(X, Y, *length, strict=True):
+        H, K = x / a, y / b
+        H = Interval(H.lower.T, H.upper.T, H.grade, H.because)
+        cross = certify.product(K, H)
+        crosses.append(certify.norm(cross, "nuclear") if aligned else (cross * np.eye(len(x))).sum())
+    return 2 * n - 2 * stack(crosses)
+
+
 def losses(G, positives, allowed, temperature) -> Interval:
     """L of Gram matrices (..., n, n) -> (...). positives, allowed: masks (n, n), as `world.pairs` has them."""
     logs = certify.log((similarities(G, temperature) * numbers(allowed)).sum(axis=-1))
@@ -56,7 +72,8 @@ def reduced(vectors, sizes, own, temperature):
 
     own: n_c - 1, or n_c where a sample is its own negative as well.
     Returns Record(optimum, primal = F(M), dual, tangent = F(M) - <D, M> - sum nu, Z; gram M, in floats and `enclosed`;
-    weights p_cc' (k, k), curvature w (k, k); sizes, own, temperature). Every Gram matrix M' of unit vectors has
+    weights p_cc' (k, k), curvature w (k, k), least_curvature, looseness
+    max (n_c - 1) / (n_c p_c); sizes, own, temperature). Every Gram matrix M' of unit vectors has
 
         F(M') >= tangent + <Z, M'> + 1/2 e^{-2 delta/tau} sum_{c < c'} w_cc' (M'_cc' - M_cc')^2 ,  delta = max |M' - M| :
 
@@ -70,9 +87,12 @@ def reduced(vectors, sizes, own, temperature):
     each, constant = 1 / total, exact(own) / total / total
     D = similar * (each[:, None] + each) * pairs / (2 * temperature)
     primal = (certify.log(total) * sizes).sum()
+    weights = similar * sizes / total[:, None]
+    curvature = similar * (constant[:, None] + constant) * pairs / temperature**2
     return Record(
-        **_bounds(primal, D, M), enclosed=M, weights=similar * sizes / total[:, None],
-        curvature=similar * (constant[:, None] + constant) * pairs / temperature**2,
+        **_bounds(primal, D, M), enclosed=M, weights=weights, curvature=curvature,
+        least_curvature=curvature[np.triu_indices(len(off), 1)].smallest(),
+        looseness=(exact(np.asarray(sizes) - 1) / (weights.sum(axis=-1) * sizes)).largest(),
         sizes=np.asarray(sizes), own=np.asarray(own), temperature=temperature,
     )  # fmt: skip
 
@@ -138,17 +158,14 @@ def gram_bound(excess, solution) -> Interval:
     r"""How far an entry of G may be from the solution's, where L exceeds the dual bound by `excess` (m,) at most.
 
     With b = sqrt(2 excess / min w): a difference x of class Gram matrices has x <= b e^{x/tau}, everywhere on the segment
-    between them, hence x <= b e^{e b/tau} while e b <= tau. A sample is within r_c of its class mean, with
-    r_c^2 = (n_c - 1)(1 - a_c) and 1 - a_c <= tau excess / (n_c p_c), p_c being e^{-2x/tau} of the solution's at least.
+    between them, hence x <= 3b <= tau, which then also bounds the exponent, if that much is small enough. A sample is
+    within r_c of its class mean, r_c^2 = (n_c - 1)(1 - a_c) and 1 - a_c <= tau excess / (n_c p_c), p_c being e^{-2x/tau} of
+    the solution's at least. Where 3b > tau, nothing is known but that the entries lie between -1 and 1.
     """
-    sizes, tau, k = solution.sizes, solution.temperature, len(solution.sizes)
-    excess = np.maximum(excess.upper, 0)
-    b = certify.sqrt(2 * excess / solution.curvature[np.triu_indices(k, 1)].smallest())
-    e = certify.exp(exact(1))
-    if np.any((b * e).upper > tau):
-        raise ValueError("the loss is too far from the optimum to bound the Gram matrix")
-    x = b * certify.exp(b * e / tau)
-    spread = (
-        tau * certify.exp(2 * x / tau)[:, None] * excess[:, None] / (solution.weights.sum(axis=-1) * sizes)
-    )
-    return x + 2 * certify.sqrt(spread * (sizes - 1)).largest(axis=1)
+    tau, excess = solution.temperature, np.maximum(excess.upper, 0)
+    far = (certify.sqrt(2 * excess / solution.least_curvature) * 3).upper > tau
+    excess = np.where(far, 0, excess)
+    b = certify.sqrt(2 * excess / solution.least_curvature)
+    x = b * certify.exp(3 * b / tau)
+    radius = certify.sqrt(certify.exp(2 * x / tau) * tau * excess * solution.looseness)
+    return (x + 2 * radius) * numbers(~far) + 2 * numbers(far)
