@@ -138,6 +138,13 @@ def smallest_nscl(classes, per_class, views, temperature) -> Interval:
     return certify.log(exact(others)) - exact(Fraction(classes, classes - 1)) / in_fractions(temperature)
 
 
+def smallest_contrastive(samples, views, temperature) -> Interval:
+    r"""$L_{CL}^* = \log(K (N - 1)) - \frac{N}{(N-1)\tau}$, the smallest contrastive loss in dimension N - 1 or more."""
+    return certify.log(exact(views * (samples - 1))) - exact(Fraction(samples, samples - 1)) / in_fractions(
+        temperature
+    )
+
+
 # --- embeddings ---------------------------------------------------------------------------------------------------
 
 
@@ -145,6 +152,12 @@ def simplex(count):
     """`count` unit vectors (count, count) with all inner products -1/(count - 1)."""
     centred = np.eye(count) - 1 / count
     return centred / np.sqrt(1 - 1 / count)
+
+
+def tight_simplex(count):
+    """The same in count - 1 dimensions, (count, count - 1)."""
+    axes = np.linalg.svd(simplex(count))[2]
+    return simplex(count) @ axes[:-1].T
 
 
 def balanced(classes, per_class):
