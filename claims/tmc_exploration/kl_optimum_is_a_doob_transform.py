@@ -22,6 +22,7 @@ import numpy as np
 from verify import Claim, Record, at_most, certify, equal, exact, hull, plot, rounded, stack, train
 
 from . import world
+from ._dynamics import log_law, logits
 
 claim = Claim("tmc-exploration/kl-optimum-is-a-doob-transform", full={"draws": 60, "iterations": 12_000})
 
@@ -99,17 +100,9 @@ def doob(chains, base, tilts, rewards, sharper=Fraction(1)):
 @claim.run
 def policy(chains, rewards, beta, iterations=3_000, rate=4.0):
     """The path law that regularised policy gradient on the kernels' logits ends with, from the paper's chain."""
-    start = np.log(np.array(chains[0], dtype=float))
+    start = logits(chains[0])
     theta, _ = train.loop(ascend, start, np.full(iterations, rate), start, rewards[0].astype(float), beta)
     return np.exp(np.asarray(log_law(theta)))
-
-
-def log_law(theta):
-    """log pi of the paths from state 0 in the order of `paths`; theta (3, 2, 2) logits."""
-    from jax import nn
-
-    first, second, third = nn.log_softmax(theta, axis=-1)
-    return (first[0][:, None, None] + second[:, :, None] + third[None]).ravel()
 
 
 def ascend(theta, rate, start, reward, beta):

@@ -61,11 +61,12 @@ def correctness(kernels, start, target):
 
 
 def instances(acc):
-    """(members (2^n, n) of 0 and 1, weights (2^n,)): every set of correct paths, and its probability."""
+    """(members (c, n) of 0 and 1, weights (c,)): the sets of correct paths that can be, and their probabilities."""
     acc = np.asarray(acc)
     if acc.ndim != 1 or len(acc) > 16 or np.any(acc < 0) or np.any(acc > 1):
         raise ValueError("acc is a list of at most 16 probabilities, one a path")
-    members = np.array(list(product((0, 1), repeat=len(acc))))
+    choices = [[chosen for chosen in (0, 1) if (p if chosen else 1 - p) > 0] for p in acc]
+    members = np.array(list(product(*choices)))
     return members, np.prod(np.where(members == 1, acc, 1 - acc), axis=1)
 
 
@@ -108,7 +109,8 @@ def best_of_n_law(law, reward, n):
     if n < 1:
         raise ValueError(f"best of n needs n >= 1, not {n}")
     below, upto = (np.array([law[chosen].sum() for chosen in sets]) for sets in _levels(reward))
-    return (upto**n - below**n) * law / (upto - below)
+    level = upto - below
+    return (upto**n - below**n) * law / np.where(level > 0, level, 1)
 
 
 def _levels(reward):
