@@ -35,9 +35,9 @@ def rare():
     return {4: Fraction(1)}
 
 
-@claim.reference
-def population(lengths, vocabulary, triggers):
-    """W_0."""
+@claim.instance
+def limit(lengths, vocabulary, triggers):
+    """W_0, of the population."""
     return _population.attention(lengths, vocabulary, triggers, world.positions(lengths), number=float)
 
 
@@ -78,11 +78,11 @@ def margins(steps, lengths, vocabulary, triggers):
 
 
 @claim.measurement
-def curves(rng, learned, population, lengths, vocabulary, triggers, tests=256):
+def curves(rng, learned, limit, lengths, vocabulary, triggers, tests=256):
     """Record(samples (4,), distance, accuracy (runs, 4)): relative to the size of W_0; attention saturated."""
     first, second = rng.choice(world.unequal_pairs(max(lengths)), tests).T
-    batch, size = world.sequences(rng, first, second, vocabulary, triggers), np.linalg.norm(population)
-    distance = [[np.linalg.norm(W_KQ - population) / size for _, _, W_KQ in run] for run in learned]
+    batch, size = world.sequences(rng, first, second, vocabulary, triggers), np.linalg.norm(limit)
+    distance = [[np.linalg.norm(W_KQ - limit) / size for _, _, W_KQ in run] for run in learned]
     right = [
         [world.answers(W_V, 1e12 * W_KQ, batch) == batch.output for _, W_V, W_KQ in run] for run in learned
     ]

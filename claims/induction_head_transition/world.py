@@ -52,16 +52,6 @@ def one_hot(batch, positions, vocabulary):
     return np.stack([X.combined(np.tile(np.eye(T)[t], (M, 1))) for t in range(T)], axis=1).astype(int)
 
 
-def cross_entropy(W_V, W_KQ, X, output):
-    """The mean loss of the model on sequences of one length, for jax to differentiate; X (M, T, D)."""
-    import jax
-    from jax import numpy as jnp
-
-    attention = jax.nn.softmax(jnp.einsum("mtd,de,me->mt", X, W_KQ, X[:, -1]), axis=1)
-    logits = jnp.einsum("mt,mtd,nd->mn", attention, X, W_V)
-    return -jax.nn.log_softmax(logits)[np.arange(len(output)), output].mean()
-
-
 def positions(lengths):
     """L, with room for T + 1 at the longest of the lengths."""
     return 2 * max(lengths) + 4
