@@ -453,6 +453,27 @@ def test_evidence_leaves_out_what_is_too_large():
         evidence.of("large")
 
 
+def test_exact_numbers_longer_than_python_prints_are_evidence_too():
+    claim = Claim("toy/powers")
+
+    @claim.reference
+    def square():
+        return exact(Fraction(10**5_000 + 1, 10**5_000))
+
+    @claim.run
+    def product():
+        return exact(np.array([Fraction(10**5_000 + 1, 10**5_000)], dtype=object))
+
+    @claim.check("same")
+    def same(product, square):
+        return equal(product[0], square)
+
+    claim.control("one more", square=lambda square: square + 1, must_fail="same")
+    evidence = evaluate(claim)
+    assert evidence.verdict == "verified"
+    assert evidence.check("same")["measured"]["exact"] == "a number of 33220 bits"
+
+
 def test_evidence_is_the_same_twice():
     def data():
         evidence = evaluate(bounded(interval(0.4, 0.6)))

@@ -18,6 +18,7 @@ from verify.relation import Comparison
 KEPT_BYTES = 1_000_000
 ARRAY_BYTES = 100_000  # of one array, thinned: a trajectory of matrices is not for a figure
 CURVE_POINTS = 400
+PRINTED_BITS = 8192  # of an exact number in JSON
 
 
 @dataclass
@@ -191,11 +192,11 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, int | np.integer):
-        return int(value) if abs(int(value)) < 2**53 else str(value)
+        return int(value) if abs(int(value)) < 2**53 else _in_words(int(value))
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Fraction):
-        return str(value)
+        return _in_words(value)
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, list | tuple):
@@ -205,12 +206,18 @@ def plain(value: Any) -> Any:
     return getattr(value, "__qualname__", None) or repr(value)
 
 
+def _in_words(number: int | Fraction) -> str:
+    """Its digits, or how long it is where they might be more than Python prints."""
+    bits = number.numerator.bit_length() + number.denominator.bit_length()
+    return str(number) if bits <= PRINTED_BITS else f"a number of {bits} bits"
+
+
 def describe(value: Interval) -> dict[str, Any]:
     """A scalar interval in JSON; exact ends that are no float also as text."""
     ends = {"lower": plain(_float_end(value.lower)), "upper": plain(_float_end(value.upper))}
     record = {**ends, "grade": value.grade, "because": value.because}
     if value.is_exact and value.lower == value.upper:
-        record["exact"] = str(value.lower)
+        record["exact"] = _in_words(value.lower)
     return record
 
 

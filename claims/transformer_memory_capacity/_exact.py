@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from verify import Record
+from verify.errors import CertificateError
 
 PRIME = 2**31 - 1  # = 3 mod 4: -1 is no square, and 1 + z^2 is never 0
 BASE = Fraction(129, 128)
@@ -51,3 +52,58 @@ def _output(context, point):
 def floats(outputs):
     """The outputs as floats (n, d)."""
     return np.array([[number / row[-1] for number in row[:-1]] for row in outputs])
+
+
+# --- ranks of a layer's features ----------------------------------------------------------------------------
+
+
+def residues(outputs):
+    """Attention outputs modulo the prime, object array (n, d)."""
+    rows = [[number * pow(row[-1], -1, PRIME) for number in row[:-1]] for row in outputs]
+    return np.array(rows, dtype=object) % PRIME
+
+
+def modular_rank(matrix):
+    """The rank of an integer matrix modulo the prime."""
+    from flint import nmod_mat
+
+    return nmod_mat(*matrix.shape, [int(entry) % PRIME for entry in matrix.ravel()], PRIME).rank()
+
+
+def integer_rank(matrix):
+    """The rank of an integer matrix over the rationals."""
+    from flint import fmpz_mat
+
+    return fmpz_mat(*matrix.shape, matrix.ravel().tolist()).rank()
+
+
+def rational_activation(z):
+    """1 / (1 + z^2) and its derivative modulo the prime: real analytic on the whole line, and no polynomial."""
+    z = z % PRIME
+    value = np.array([pow(1 + x * x, -1, PRIME) for x in z.ravel().tolist()], dtype=object).reshape(z.shape)
+    return value, -2 * z * value * value % PRIME
+
+
+def gelu_rank(outputs, weights, centres):
+    """Rank of a layer of as many GELU units as there are distinct outputs, at these outputs; proved in balls.
+
+    weights: (m, d) floats; unit j vanishes at output number centres[j]. With n distinct outputs the rank is at
+    most n, and exactly n once some ball around the determinant of n units at them excludes 0. Raises
+    CertificateError if 8192 bits do not do that.
+    """
+    from flint import arb, arb_mat, ctx, fmpq
+
+    points = list(dict.fromkeys(outputs))
+    n, bits = len(points), 512
+    while bits <= 8192:
+        with ctx.workprec(bits):
+            h = arb_mat([[arb(fmpq(number, row[-1])) for number in row[:-1]] for row in points])
+            z = arb_mat(weights[:n].tolist()) * h.transpose()
+            root, rows = arb(2).sqrt(), []
+            for row, centre in zip(z.tolist(), centres[:n] % n, strict=True):
+                shifted = [entry - row[centre] for entry in row]
+                rows.append([x * (1 + (x / root).erf()) / 2 for x in shifted])
+            if not arb_mat(rows).det().contains(0):
+                return n
+        bits *= 2
+    raise CertificateError(f"the determinant of {n} units is not told from 0 with {bits // 2} bits")
