@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup verify test figures bench docs lint lock clean
+.PHONY: setup verify test figures bench trust docs lint lock clean
 
 setup: .venv/.ready
 
@@ -29,6 +29,13 @@ figures: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+trust: setup
+	$(BIN)/python -m tests.trust kills
+	$(BIN)/python -m tests.trust damage
+	$(BIN)/python -m tests.trust calibration
+	$(BIN)/python -m tests.trust scale
+	$(BIN)/python -m tests.trust mutants
 
 docs: setup
 	$(BIN)/zensical build --clean --config-file mkdocs.yml
