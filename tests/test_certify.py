@@ -647,3 +647,55 @@ def test_balls_come_back_as_the_tightest_floats(x: Fraction, exponent: int) -> N
     assert (low if np.isfinite(low) else -np.inf) <= x <= up
     if Fraction(2) ** -1022 < abs(x) < Fraction(2) ** 1024 * (1 - Fraction(2) ** -53):
         assert up - low <= 3e-16 * max(abs(low), abs(up))
+
+
+# --- zeros ------------------------------------------------------------------------------------------------
+
+
+def test_zero_encloses_a_zero_and_says_that_there_is_one():
+    found = certify.zero(
+        lambda x: ([x[0] * x[0] - 2, x[0] * x[1] - 1], [[2 * x[0], 0], [x[1], x[0]]]), [1.4, 0.7]
+    )
+    assert found.grade == "rigorous"
+    assert np.all(found.lower**2 <= [2, 0.5 * (1 + 1e-15)])
+    assert np.all(found.upper**2 >= [2, 0.5 * (1 - 1e-15)])
+    assert np.max(found.width) < 1e-15
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8))
+def test_zero_of_a_linear_system_solves_it(seed, n):
+    rng = np.random.default_rng(seed)
+    A, x = rng.integers(-9, 10, size=(n, n)) + 30 * np.eye(n, dtype=int), rng.integers(-9, 10, size=n)
+    b = (A @ x).tolist()
+
+    def system(unknowns):
+        from flint import arb
+
+        rows = [[arb(int(a)) for a in row] for row in A]
+        values = [
+            sum(a * u for a, u in zip(row, unknowns, strict=True)) - c for row, c in zip(rows, b, strict=True)
+        ]
+        return values, rows
+
+    found = certify.zero(system, x + 1e-3 * rng.normal(size=n))
+    assert np.all((found.lower <= x) & (x <= found.upper))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: ([x[0] * x[0] + 1], [[2 * x[0]]]),  # no zero
+        lambda x: ([x[0] * x[0]], [[2 * x[0]]]),  # a double one
+        lambda x: ([x[0] - 1], [[0 * x[0]]]),  # wrong derivatives
+    ],
+)
+def test_zero_refuses_what_is_not_certain(function):
+    with pytest.raises(CertificateError, match="no zero is certain"):
+        certify.zero(function, [0.3])
+
+
+def test_zero_needs_a_square_system():
+    with pytest.raises(NotAValueError, match="square system"):
+        certify.zero(lambda x: ([x[0]], [[1, 2]]), [0.0, 1.0])
+    with pytest.raises(NotAValueError, match="vector"):
+        certify.zero(lambda x: (x, [[1]]), 0.0)

@@ -11,6 +11,7 @@ from verify.certify.matrices import product, smallest_eigenvalue
 from verify.certify.norms import Kind, dual, norm
 from verify.certify.programs import linear_program
 from verify.certify.values import bracket, convex_weights, evaluate, exp, identity, log, root, sqrt
+from verify.certify.zeros import zero
 
 __all__ = [
     "Kind",
@@ -27,4 +28,5 @@ __all__ = [
     "root",
     "smallest_eigenvalue",
     "sqrt",
+    "zero",
 ]
