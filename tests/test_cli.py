@@ -259,9 +259,9 @@ def test_fresh_seeds_are_printed_and_can_be_repeated(verify, project):
 def test_full_size_is_announced(verify, project):
     root = project({"odd": toys.VERIFIED})
     done = verify(root, "run", "--size", "full", "--jobs", "0")
-    assert "--size full: 1 evaluation with larger parameters; how long it takes is not known yet" in done.err
+    assert "1 evaluation with larger parameters: how long it takes is not known yet" in done.err
     done = verify(root, "run", "--size", "full", "--jobs", "0")
-    assert re.search(r"last time they took \d\.\d s of computing", done.err)
+    assert re.search(r"about \d\.\d s, from what they took last time", done.err)
     assert "cached" in done.out
 
 

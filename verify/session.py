@@ -20,6 +20,8 @@ from verify.suite import Suite
 from verify.workers import cores
 
 INTERRUPTED = 130
+MOST_SEEDS = 20  # that one line shows
+LONG_SECONDS = 60.0  # from which on a run is announced with an estimate
 # what nobody reads any more of an evaluation that came out as expected: a sweep has many thousands of them
 BULKY = ("assumptions", "checks", "controls", "ablations", "parameters", "versions")
 
@@ -89,22 +91,35 @@ class Session:
     def announce(self) -> None:
         """What the user should know before a long time passes."""
         if self.request.fresh:
-            seeds = " ".join(map(str, self.seeds))
-            self.out.line(f"fresh seeds: {seeds}   (again: {self.request.command(self.seeds[0])})")
-        if self.request.size == "full":
-            known = self.earlier_seconds(self.tasks)
-            guess = "how long it takes is not known yet"
-            if known:
-                told = "they" if len(known) == len(self.tasks) else f"{len(known)} of them"
-                guess = f"last time {told} took {explain.seconds(sum(known.values()))} of computing"
+            seeds = " ".join(map(str, self.seeds[:MOST_SEEDS]))
+            more = f" and {len(self.seeds) - MOST_SEEDS} more" if len(self.seeds) > MOST_SEEDS else ""
+            again = self.request.command(self.seeds[0])
+            self.out.line(f"fresh seeds: {seeds}{more}   (again: {again})")
+        known = self.earlier_seconds(self.tasks)
+        left = terminal.Pace(lambda tasks: known, self.jobs)
+        left.begin(self.tasks)
+        seconds = left.left(self.tasks, {}) or 0.0
+        if self.request.size == "full" or (self.request.fresh and seconds > LONG_SECONDS):
             count = explain.count(len(self.tasks), "evaluation")
-            self.notes.line(f"--size full: {count} with larger parameters; {guess}")
+            guess = f"about {explain.seconds(seconds)}, from what they took last time"
+            what = f"{count} with larger parameters" if self.request.size == "full" else count
+            self.notes.line(f"{what}: {guess if known else 'how long it takes is not known yet'}")
 
     def earlier_seconds(self, tasks: Sequence[Task]) -> dict[Task, float]:
-        """How long each evaluation took last time, where evidence says so."""
+        """How long each evaluation took last time, or the claim's at seed 0, where evidence says so."""
         store = Store(self.suite.root, lambda damaged: None)  # whoever evaluates reports that
-        found = ((task, store.latest(task)) for task in tasks)
-        return {task: evidence.data["seconds"] for task, evidence in found if evidence is not None}
+        at_zero: dict[tuple[str, str], float | None] = {}
+        found: dict[Task, float] = {}
+        for task in tasks:
+            own = store.latest(task)
+            of_claim = task.claim_id, task.size
+            if own is None and of_claim not in at_zero:
+                first = store.latest(Task(task.claim_id, 0, task.size))
+                at_zero[of_claim] = None if first is None else first.data["seconds"]
+            seconds = at_zero[of_claim] if own is None else own.data["seconds"]
+            if seconds is not None:
+                found[task] = seconds
+        return found
 
     def evaluate(self) -> None:
         """Fills `entries` as results arrive."""
