@@ -239,7 +239,7 @@ claim.control("multiplier 10% smaller", multiplier=Fraction(9, 10), must_fail="e
 
 @claim.figure
 def draw(figure, evidence):
-    titles = ["descent, 5 classes", "classes of 2", "2, 2 and 3", "1, 1 and 6"]
+    titles = ["descent, 5 classes", "classes of 2", "classes of 2, 2 and 3", "classes of 1, 1 and 6"]
     first, *tables = plot.panel_grid(figure, titles)
     case = evidence.cases[0]
     curve, control = (
@@ -248,13 +248,12 @@ def draw(figure, evidence):
     )
     steps = np.array([*map(int, curve.step[:-1])]) + 1
     for row, name in ((1, "within classes"), (2, "mean"), (3, "across classes")):
-        plot.curve_with_bound(first, steps, curve.measured[row, :-1], curve.bound[row, :-1], label=name)
-    plot.curve_with_bound(
-        first, steps, control.measured[1, :-1], label="control: CL, within classes", **plot.CONTROL
-    )
-    first.set(xscale="log", yscale="log", xlabel="step", ylabel="distance from collapse", ylim=(1e-17, 3))
-    for panel, name in zip(tables, (None, "classes of 2, 2 and 3", "classes of 1, 1 and 6"), strict=True):
-        gram = evidence.of("program", name, **case).gram
-        plot.heatmap(panel, gram, [], [], fmt="")
-        panel.set_xlabel("Gram matrix of the smallest NSCL")
-    plot.legend(first, bound="allowed by the excess", loc="lower left", fontsize=6.5)
+        sides = (side.middle[row, :-1] for side in (curve.measured, curve.bound))
+        plot.curve_with_bound(first, steps, *sides, label=name)
+    grey = {"label": "control: CL, within classes", **plot.CONTROL}
+    plot.curve_with_bound(first, steps, control.measured.middle[1, :-1], **grey)
+    first.set(xscale="log", yscale="log", xlabel="step", ylabel="from collapse", ylim=(1e-13, 3))
+    for panel, name in zip(tables, (None, *titles[2:]), strict=True):
+        plot.heatmap(panel, evidence.of("program", name, **case).gram, [], [], fmt="")
+        panel.set_xlabel("best Gram matrix")
+    plot.legend([first, *tables], bound="allowed by the excess")
