@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests import toys
 from verify import paper_map
 from verify.errors import SetupError
 from verify.paper_map import ClaimRow, PaperMap, find, read, select
@@ -638,3 +639,12 @@ def test_the_import_is_light() -> None:
     code = f"import sys, verify.paper_map; sys.exit(str({heavy} & set(sys.modules) or ''))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.stderr.strip() == ""
+
+
+def test_a_map_that_is_not_there_is_not_replaced_by_another(project):
+    import verify
+
+    root = project({"one": toys.VERIFIED})
+    with pytest.raises(SetupError, match="no such file"):
+        verify.load(root / "missing.yaml")
+    assert list(verify.load(root).claims) == ["toy-paper/one"]

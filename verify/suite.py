@@ -83,7 +83,7 @@ def load(path: str | Path | None = None) -> Suite:
     from verify import paper_map
 
     start = Path(path) if path is not None else None
-    if start is not None and start.is_file():
+    if start is not None and not start.is_dir():
         return Suite(paper_map.read(start))
     return Suite(paper_map.read(paper_map.find(start)))
 
