@@ -63,10 +63,9 @@ def _power(rate, a, r):
     rise, fall = float(np.log(float(up))), -float(np.log(float(down)))
     if not rise > fall > 0:
         return None
+    first = (rise - fall) / rise**2 / 4
     high = 4 * (rise - fall) / min(rise, fall) ** 2
-    root = brentq(
-        lambda k: np.log((np.exp(-k * rise) + np.exp(k * fall)) / 2), (rise - fall) / rise**2 / 4, high
-    )
+    root = brentq(lambda k: np.logaddexp(-k * rise, k * fall) - np.log(2), first, high)
     k = Fraction(root * 0.999)
     mean = certify.evaluate(lambda up, down, k: (up ** (-k) + down ** (-k)) / 2 - 1, up, down, k)
     return k if mean.upper < 0 else None

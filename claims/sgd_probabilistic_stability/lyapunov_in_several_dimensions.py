@@ -75,6 +75,17 @@ def bounds(blocks):
 
 
 @claim.reference
+def spread_of_blocks(blocks, steps):
+    """Standard deviation of a sum of T/k block norms, a step: a median is no further from its mean, (longest,)."""
+    found = []
+    for k, each in enumerate(blocks, start=1):
+        mean = each.sum() / len(each)
+        variance = ((each - mean) ** 2).sum() / len(each)
+        found.append((variance / (k * steps)).sqrt())
+    return stack(found)
+
+
+@claim.reference
 def most_survivors(blocks, steps, longest):
     """The Chernoff bound on P(|Delta_T| >= level) from the longest blocks, at the best of a few powers."""
     logs, count = blocks[-1], steps // longest
@@ -110,17 +121,6 @@ def survivors(inside, runs):
 def resolution(runs):
     """What so many runs tell of an event that happens in at most 1% of them; the bound is smaller."""
     return world.resolution(Fraction(99, 100), runs)
-
-
-@claim.measurement
-def spread_of_blocks(blocks, steps):
-    """Standard deviation of a sum of T/k block norms, a step: a median is no further from its mean, (longest,)."""
-    found = []
-    for k, each in enumerate(blocks, start=1):
-        mean = each.sum() / len(each)
-        variance = ((each - mean) ** 2).sum() / len(each)
-        found.append((variance / (k * steps)).sqrt())
-    return stack(found)
 
 
 @claim.assumption

@@ -48,9 +48,9 @@ def rates(law):
 
 
 @claim.instance
-def grid(law, points=80):
+def grid(law, points=55):
     """Rates for the curves of the figure."""
-    return np.linspace(0.01, 0.33 if law == "uniform" else 1.1, points)
+    return np.arange(1, points + 1) / (170 if law == "uniform" else 50)
 
 
 @claim.instance
@@ -71,6 +71,11 @@ def saddles(rng, count=40):
     ]
 
 
+def _tidy(grid):
+    """The decimals that the floats stand for: short fractions have short powers."""
+    return [Fraction(rate).limit_denominator(1000) for rate in grid]
+
+
 def lyapunov(law, rates):
     """E log|1 - rate h| for rates (r,)."""
     return _uniform.exponent(*LAWS[law], rates) if law == "uniform" else world.exponent(LAWS[law], rates)
@@ -85,14 +90,12 @@ def enumerated(law, rate, steps):
 
 @claim.reference
 def exponents(law, rates, grid, formula=lyapunov):
-    return Record(tested=formula(law, rates), curve=formula(law, world.fractions(grid)))
+    return Record(tested=formula(law, rates), curve=formula(law, _tidy(grid)))
 
 
 @claim.reference
 def collapse(law, rates, grid, steps, probability=enumerated):
-    tested, curve = (
-        stack([probability(law, rate, steps) for rate in each]) for each in (rates, world.fractions(grid))
-    )
+    tested, curve = (stack([probability(law, rate, steps) for rate in each]) for each in (rates, _tidy(grid)))
     return Record(tested=tested, curve=curve)
 
 
