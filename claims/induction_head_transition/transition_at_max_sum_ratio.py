@@ -15,7 +15,8 @@ $$\mathrm{crit}(D) = \min \frac{1}{S_1} \Big[ S_1 + Q_l \Big(1 - \frac2{T_l}\Big
 \mathrm{pos}(t) = Q_{t-2} + Q_{t-3} + N_{trg} Q_l 1_{t \in \{l+2, l+3\}} - \sum_{T_k \ge t} \frac{2 Q_k}{T_k} ,$$
 
 $l = (l_1 + l_2) / 2$ (positions that hold a trigger score $4 (Q_l / T + \sum Q_k / T_k)$ less). The least margin over
-all test sequences, in units of $\sigma S_1 / N_{trg}$, is crit(D) up to an explicit remainder of order 1/N.
+all test sequences, in units of $\sigma S_1 / N_{trg}$ with $\sigma = \sum Q_k / (N - N_{trg})$, is crit(D) up to an explicit
+remainder of order 1/N.
 
 ---
 The paper states that such bounds exist and are of order 1 / N_trg. The margin over *all* sequences is exact: scores
@@ -154,6 +155,11 @@ def answered(sampled, tokens, rng, tests=4096):
         batch = world.sequences(rng, first, second, tokens, n)
         result[side] = np.count_nonzero(world.answers(*sampled[side], batch) == batch.output), tests
     return result
+
+
+@claim.assumption
+def few_triggers(families, vocabulary):
+    return less(exact([n**3 for n, _ in families]), exact(vocabulary))
 
 
 @claim.check("below-first-bound")

@@ -7,6 +7,7 @@ z, row L + N + z the previous token z (absent at t = 1).
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from numbers import Real
 
 import numpy as np
@@ -72,6 +73,11 @@ class Embedded:
         self._blocks = slice(0, S), slice(positions, first), slice(first, None)
         self._places = np.arange(M)[:, None] * vocabulary + batch.tokens
 
+    @cached_property
+    def mean(self):
+        """X under uniform attention, (M, D): what both steps start from."""
+        return self.combined(self.uniform)
+
     def combined(self, weights):
         """sum_t weights[m, t] x_t of every sequence, (M, D); weights (M, S), 0 beyond T."""
         M, N = len(weights), self.vocabulary
@@ -116,14 +122,13 @@ def answers(W_V, W_KQ, batch):
 
 def value_step(X):
     """Minus the gradient in W_V of the mean cross entropy at W_V = 0, W_KQ = 0, where p = 1/N: (N, D)."""
-    mean = X.combined(X.uniform)
-    M = len(mean)
-    return _grouped(X.output[:, None], mean, X.vocabulary) / M - mean.mean(axis=0) / X.vocabulary
+    total = _grouped(X.output[:, None], X.mean, X.vocabulary)
+    return (total - total.sum(axis=0) / X.vocabulary) / len(X.mean)
 
 
 def attention_step(X, W_V):
     """Minus the gradient in W_KQ of the mean cross entropy at W_KQ = 0 and the given W_V (N, D): (D, D)."""
-    wrong = softmax(X.combined(X.uniform) @ W_V.T)
+    wrong = softmax(X.mean @ W_V.T)
     gains = X.products(W_V[X.output] - wrong @ W_V)
     centred = X.uniform * (gains - (X.uniform * gains).sum(axis=1, keepdims=True))
     return _grouped(X.last, X.combined(centred), X.shape[1]).T / len(wrong)
