@@ -107,3 +107,81 @@ def gelu_rank(outputs, weights, centres):
                 return n
         bits *= 2
     raise CertificateError(f"the determinant of {n} units is not told from 0 with {bits // 2} bits")
+
+
+# --- derivatives of the decoder -----------------------------------------------------------------------------
+
+
+def derivatives(context, theta, weights, activation):
+    """Log-odds f (omega - 1,) of one context and their derivatives (omega - 1, k), over any field.
+
+    theta: Record of object arrays E (omega, d), P (T, d), A (d, d), W (m, d), b (m,), V (omega - 1, m),
+    c (omega - 1,). weights: x (t, d) -> attention from its last row (t,). activation: z (m,) -> psi(z), psi'(z).
+    Columns of the derivatives are in the order of NAMES.
+    """
+    x = theta.E[list(context)] + theta.P[: len(context)]
+    key, a = theta.A @ x[-1], weights(x)
+    h = a @ x
+    psi, slope = activation(theta.W @ h + theta.b)
+    f, rows = theta.V @ psi + theta.c, []
+    for v, unit in zip(theta.V, np.eye(len(theta.V), dtype=int).astype(object), strict=True):
+        db = v * slope
+        dh = db @ theta.W
+        dscore = a * ((x - h) @ dh)
+        dx = np.outer(a, dh) + np.outer(dscore, key)
+        dx[-1] = dx[-1] + theta.A.T @ (dscore @ x)
+        dE = 0 * theta.E
+        for token, row in zip(context, dx, strict=True):
+            dE[token] = dE[token] + row
+        parts = (dE, np.outer(dscore @ x, x[-1]), np.outer(db, h), db, np.outer(unit, psi), unit)
+        rows.append(np.concatenate([part.ravel() for part in parts]))
+    return f, np.array(rows)
+
+
+NAMES = ("E", "A", "W", "b", "V", "c")
+
+
+def generic_rank(rng, contexts, tokens, d, m, activation=rational_activation, size=50):
+    """Rank of the log-odds' derivatives on all contexts, modulo the prime, at a random point."""
+    longest = max(map(len, contexts))
+    E, P, A = (
+        rng.integers(-size, size + 1, size=s).astype(object) for s in ((tokens, d), (longest, d), (d, d))
+    )
+    shapes = ((m, d), m, (tokens - 1, m), tokens - 1)
+    W, b, V, c = (rng.integers(0, PRIME, size=shape).astype(object) for shape in shapes)
+    base, log_base = (int(number) for number in rng.integers(2, PRIME, size=2))
+    theta = Record(E=E, P=P, A=log_base * A % PRIME, W=W, b=b, V=V, c=c)
+
+    def weights(x):
+        powers = [pow(base, score % (PRIME - 1), PRIME) for score in (x @ (A @ x[-1])).tolist()]
+        return np.array(powers, dtype=object) * pow(sum(powers), -1, PRIME) % PRIME
+
+    return modular_rank(np.concatenate([derivatives(c, theta, weights, activation)[1] for c in contexts]))
+
+
+def ball_weights(A):
+    """Softmax attention for `derivatives` in balls."""
+
+    def weights(x):
+        powers = np.array([score.exp() for score in x @ (A @ x[-1])], dtype=object)
+        return powers / powers.sum()
+
+    return weights
+
+
+def ball_gelu(z):
+    """GELU and its derivative in balls."""
+    from flint import arb
+
+    root, height = arb(2).sqrt(), 1 / (2 * arb.pi()).sqrt()
+    below = [(1 + (x / root).erf()) / 2 for x in z]
+    slope = [p + x * height * (-x * x / 2).exp() for x, p in zip(z, below, strict=True)]
+    return z * np.array(below, dtype=object), np.array(slope, dtype=object)
+
+
+def in_balls(array):
+    """Floats as an object array of exact balls."""
+    from flint import arb
+
+    flat = np.array([arb(number) for number in np.ravel(array).tolist()], dtype=object)
+    return flat.reshape(np.shape(array))

@@ -1,0 +1,183 @@
+r"""No decoder with $k < n(\omega - 1)$ parameters fits generic distributions; trained decoders with more fit them exactly.
+
+The log-odds of n contexts are a smooth map $\mathbb{R}^k \to \mathbb{R}^{n(\omega-1)}$. For $k < n(\omega-1)$ its image
+has measure 0, so almost no targets are reached. Its derivative has, at almost every point, rank
+
+$$\min\{\, n(\omega - 1),\ k - d \max(0, d - T + 1) \,\},$$
+
+T the longest context: linear maps that fix the differences of positions are absorbed by the other layers. So the image
+has interior, and positive measure, from the very width at which k reaches $n(\omega-1)$. Training finds it: by
+Levenberg-Marquardt, no decoder 3 parameters short of $n(\omega-1)$ is brought to residual 0, and with $1.8\,n(\omega-1)$
+some start is, for every target. A decoder that has the target's distributions exactly lies within rounding of it.
+
+---
+Rank modulo a prime, for $\psi(x) = 1/(1+x^2)$; the trained decoders have GELU units. That an exact interpolant exists is
+proved in balls (Krawczyk's test on as many parameters as there are targets). "Some start" is what these runs show.
+"""
+
+import numpy as np
+
+from verify import Claim, Record, at_most, equal, exact, less, plot, rounded, rounding, stack
+
+from . import _exact, _levenberg, _network, world
+
+claim = Claim(
+    "transformer-memory-capacity/trained-capacity-transition", full={"starts": 20, "narrow": 9, "wide": 14}
+)
+WIDTHS = (4, 6, 8, 9, 10, 11, 12, 14, 20)
+
+
+@claim.instance
+def contexts(rng, tokens=3, longest=5, short=3, n=48):
+    """All contexts of up to `short` tokens, one of the longest, and others by chance."""
+    every = world.words(tokens, longest)
+    all_short = [context for context in every if len(context) <= short]
+    others = [every[i] for i in len(all_short) + rng.permutation(len(every) - len(all_short) - 1)]
+    return [*all_short, *others[: n - len(all_short) - 1], every[-1]]
+
+
+@claim.instance
+def targets(rng, contexts, tokens, draws=2):
+    """Log-odds against the last token (draws, n, omega - 1), of a law with a density."""
+    return rng.normal(size=(draws, len(contexts), tokens - 1))
+
+
+@claim.instance
+def positions(rng, longest, d=4):
+    return rng.normal(size=(longest, d))
+
+
+@claim.instance
+def arms(rng, contexts, targets, starts=8, narrow=9, wide=20, fewer=24):
+    """Which decoders are trained: width, target, and the contexts that are asked for, (R, n) of 0 and 1."""
+    n, draws = len(contexts), len(targets)
+    few = (rng.permutation(n) < fewer).astype(float)
+    plan = {
+        "narrow": (narrow, np.ones(n), starts // 2),
+        "wide": (wide, np.ones(n), starts),
+        "few": (narrow, few, starts // 2),
+    }
+    rows = [(name, i) for name, (_, _, count) in plan.items() for i in range(draws) for _ in range(count)]
+    return Record(
+        name=np.array([name for name, _ in rows]),
+        target=np.array([i for _, i in rows]),
+        width=np.array([plan[name][0] for name, _ in rows]),
+        asked=np.array([plan[name][1] for name, _ in rows]),
+    )
+
+
+@claim.reference
+def dimension(tokens, contexts, d, longest, per_context=None):
+    """The rank for every width."""
+    k = np.array([world.parameters(tokens, d, m) for m in WIDTHS])
+    return exact(np.minimum(len(contexts) * (per_context or tokens - 1), k - d * max(0, d - longest + 1)))
+
+
+@claim.run
+def ranks(rng, contexts, tokens, d, activation=_exact.rational_activation):
+    return exact(np.array([_exact.generic_rank(rng, contexts, tokens, d, m, activation) for m in WIDTHS]))
+
+
+@claim.run
+def trained(rng, contexts, targets, positions, arms, steps=220):
+    wanted = targets[arms.target]
+    return _levenberg.solve(rng, contexts, wanted, positions, arms.width, arms.asked, steps)
+
+
+@claim.measurement
+def residuals(trained, contexts, targets, positions, arms):
+    """Of every decoder the largest error of a log-odds, and how large rounding alone could make it."""
+    errors, floors = [], []
+    for run, (width, target, asked) in enumerate(zip(arms.width, arms.target, arms.asked, strict=True)):
+        theta = _network.chosen(trained.parameters, run, width)
+        f, terms, magnitude = _network.log_odds(theta, positions, contexts)
+        errors.append(rounded(np.max(asked[:, None] * np.abs(f - targets[target])), terms, magnitude))
+        floors.append(rounding(2 * terms, magnitude))
+    return Record(error=stack(errors), floor=stack(floors))
+
+
+@claim.measurement
+def shortfall(residuals, arms, short_of="narrow"):
+    """Errors and rounding of every decoder with too few parameters."""
+    return Record(error=residuals.error[arms.name == short_of], floor=residuals.floor[arms.name == short_of])
+
+
+@claim.measurement
+def best(trained, arms, targets, rich_in="wide"):
+    """The run that ends nearest to each target."""
+    final = [
+        np.where((arms.name == rich_in) & (arms.target == i), trained.norm[-1], np.inf)
+        for i in range(len(targets))
+    ]
+    return np.argmin(final, axis=1)
+
+
+@claim.measurement
+def interpolants(trained, best, contexts, targets, positions, arms, moved=0.0):
+    """Exact interpolants near the best decoders; moved: by how much a control moves their targets."""
+    found = []
+    for run, target in zip(best, targets, strict=True):
+        theta = _network.chosen(trained.parameters, run, arms.width[run])
+        found.append(_network.exact_interpolant(theta, positions, contexts, (1 + moved) * target))
+    return Record(
+        distance=stack([f.distance for f in found]), amplification=np.array([f.amplification for f in found])
+    )
+
+
+@claim.check("rank")
+def rank(ranks, dimension):
+    return equal(ranks, dimension, width=WIDTHS)
+
+
+@claim.check("too-few-parameters")
+def too_few(shortfall):
+    return less(shortfall.floor, shortfall.error)
+
+
+@claim.check("enough-parameters")
+def enough(residuals, best):
+    return at_most(residuals.error[best], residuals.floor[best], target=np.arange(len(best)))
+
+
+@claim.check("exact-interpolant")
+def exactly(interpolants, residuals, best):
+    """As near as rounding of the log-odds can have moved the parameters."""
+    reach = interpolants.amplification * residuals.floor[best]
+    return at_most(interpolants.distance, reach[:, None], target=np.arange(len(best))[:, None])
+
+
+def linear(z):
+    """psi(z) = z and its derivative, modulo the prime."""
+    return z % _exact.PRIME, np.ones(len(z), dtype=object)
+
+
+claim.control("linear activation", activation=linear, must_fail="rank")
+claim.control("omega numbers per context", per_context=3, must_fail="rank")
+claim.control("half as many contexts", short_of="few", must_fail="too-few-parameters")
+claim.control("3 parameters too few", rich_in="narrow", must_fail="enough-parameters")
+claim.control("targets 0.1% away", moved=1e-3, must_fail="exact-interpolant")
+
+
+@claim.figure
+def draw(figure, evidence):
+    left, right = plot.panel_grid(figure, ["rank of the derivative", "training from many starts"])
+    parameters, own = evidence.data["parameters"], evidence.curve("rank")
+    needed = parameters["n"] * (parameters["tokens"] - 1)
+    k = np.array([world.parameters(parameters["tokens"], parameters["d"], m) for m in WIDTHS]) / needed
+    grey = evidence.curve("rank", control="linear activation").measured.middle
+    left.plot(k, own.measured.middle / needed, "o", label="modulo a prime")
+    left.plot(k, own.bound.middle / needed, color=plot.COLORS[0], **plot.BOUND)
+    left.plot(k, grey / needed, label="control: linear activation", **plot.CONTROL)
+    left.set(xlabel="$k / n(\\omega - 1)$", ylabel="rank $/\\, n(\\omega - 1)$", ylim=(0, 1.1))
+    arms, norm = evidence.of("arms"), evidence.of("trained").norm
+    shown = {"few": (plot.CONTROL, "control: half the contexts"), "narrow": ({"color": plot.COLORS[1]}, "narrow"),
+             "wide": ({"color": plot.COLORS[0]}, "wide")}  # fmt: skip
+    for name, (look, label) in shown.items():
+        runs = np.flatnonzero(np.array(arms.name) == name)
+        ratio = world.parameters(parameters["tokens"], parameters["d"], int(arms.width[runs[0]])) / needed
+        text = label if name == "few" else f"$k$ = {ratio:.2f} $n(\\omega - 1)$"
+        for i, run in enumerate(runs):
+            style = {"linestyle": "-", **look, "linewidth": 0.8}
+            right.plot(norm[:, run], label=None if i else text, **style)
+    right.set(yscale="log", xlabel="step", ylabel="residual of the log-odds")
+    plot.legend([left, right], bound="min(all, $k$)")
