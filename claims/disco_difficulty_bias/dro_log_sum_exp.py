@@ -225,14 +225,14 @@ def draw(figure, evidence):
     left, right = plot.panel_grid(figure, ["twelve wrong answers", "beyond second order"])
     taus, objectives, moments = np.array(GRID, dtype=float), evidence.of("objectives"), evidence.of("moments")
     summed = evidence.of("objectives", control="sum in place of mean over wrong answers")
-    left.plot(taus, objectives.J2[-1], linestyle="-", label="$J_2$ as in code")
+    left.plot(taus, objectives.J2[-1], linestyle="-", label="$J_2$ in code")
     programs = (moments.correct - evidence.of("worst").value).middle[-1]
     left.plot(np.array(TAUS, dtype=float), programs, "o", color=plot.COLORS[1], label="conic programs")
     limits = objectives.J1[-1, 0], (moments.correct - moments.largest).middle[-1, 0]
     for limit, name in zip(limits, ("$J_1$, mean", "hardest answer"), strict=True):
         left.axhline(limit, color=plot.INK, **plot.BOUND)
         left.annotate(name, (taus[-1], limit), xytext=(0, 3), textcoords="offset points", ha="right")
-    left.plot(taus, summed.J2[-1], label="control: sum, not mean", **plot.CONTROL)
+    left.plot(taus, summed.J2[-1], label="control: sum", **plot.CONTROL)
     room = 0.2 * (limits[0] - limits[1])
     left.set(
         xscale="log", xlabel=r"$\tau$", ylabel="objective", ylim=(limits[1] - room, limits[0] + 1.5 * room)
@@ -240,7 +240,7 @@ def draw(figure, evidence):
     own, rival = evidence.curve("large-tau"), evidence.curve("large-tau", control="variance 10% larger")
     for question, label in ((0, "two answers"), (-1, "random answers")):
         plot.curve_with_bound(right, taus, own.measured[question], own.bound[question], label=label)
-    plot.curve_with_bound(right, taus, rival.measured[0], label="control: variance +10%", **plot.CONTROL)
+    plot.curve_with_bound(right, taus, rival.measured[0], label="control: variance", **plot.CONTROL)
     right.set(xscale="log", yscale="log", xlabel=r"$\tau$")
     right.set_ylabel(r"$|J_1 - J_2 - \mathrm{Var}/2\tau|$")
     plot.legend([left, right], bound="bound")
