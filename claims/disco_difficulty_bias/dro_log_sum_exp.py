@@ -240,7 +240,7 @@ def draw(figure, evidence):
     own, rival = evidence.curve("large-tau"), evidence.curve("large-tau", control="variance 10% larger")
     for question, label in ((0, "two answers"), (-1, "random answers")):
         plot.curve_with_bound(right, taus, own.measured[question], own.bound[question], label=label)
-    plot.curve_with_bound(right, taus, rival.measured[0], label="control: variance", **plot.CONTROL)
+    plot.curve_with_bound(right, taus, rival.measured[0], label="control: +10%", **plot.CONTROL)
     right.set(xscale="log", yscale="log", xlabel=r"$\tau$")
     right.set_ylabel(r"$|J_1 - J_2 - \mathrm{Var}/2\tau|$")
     plot.legend([left, right], bound="bound")
