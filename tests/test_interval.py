@@ -393,6 +393,13 @@ def test_what_is_no_number_is_refused(bad):
             exact(1) + bad
 
 
+def test_fractions_of_numpy_integers_do_not_overflow():
+    third = Fraction(np.int64(1), np.int64(3))
+    for value in (exact(third), exact([third])[0]):
+        assert type(value.lower.numerator) is type(value.lower.denominator) is int
+        assert (value * Fraction(1, 2**80)).lower == Fraction(1, 3 * 2**80)
+
+
 def test_exact_takes_integers_and_fractions_only():
     for bad in (0.5, 1.0, np.array([1.0]), [0.5]):
         with pytest.raises(NotAValueError, match="takes integers and fractions"):

@@ -383,7 +383,7 @@ def _end(value: Any) -> End:
     if isinstance(value, bool | np.bool_):
         raise NotAValueError(f"{value!r} is a truth value, not a number")
     if isinstance(value, int | Fraction):
-        return value
+        return _unbounded(value)
     if isinstance(value, np.integer):
         return int(value)
     if isinstance(value, float | np.floating) and not isinstance(value, np.longdouble):
@@ -427,11 +427,18 @@ def _exact_entry(x: Any) -> int | Fraction:
     if isinstance(x, bool | np.bool_):
         raise NotAValueError(f"{x!r} is a truth value, not a number")
     if isinstance(x, int | Fraction):
-        return x
+        return _unbounded(x)
     if isinstance(x, np.integer):
         return int(x)
     kind = type(x).__name__
     raise NotAValueError(f"an exact array holds integers and fractions only, not {kind} {x!r:.60}")
+
+
+def _unbounded(number: int | Fraction) -> int | Fraction:
+    """A Fraction keeps numpy integers that it was made from, and these overflow: Python's take their place."""
+    if isinstance(number, Fraction) and not type(number.numerator) is type(number.denominator) is int:
+        return Fraction(int(number.numerator), int(number.denominator))
+    return number
 
 
 def _is_exact(end: End) -> bool:

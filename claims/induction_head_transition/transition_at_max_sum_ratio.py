@@ -153,7 +153,7 @@ def answered(sampled, tokens, rng, tests=4096):
     for side, (n, q) in SAMPLED.items():
         first, second = rng.choice(world.unequal_pairs(max(q)), tests).T
         batch = world.sequences(rng, first, second, tokens, n)
-        result[side] = np.count_nonzero(world.answers(*sampled[side], batch) == batch.output), tests
+        result[side] = int(np.count_nonzero(world.answers(*sampled[side], batch) == batch.output)), tests
     return result
 
 
