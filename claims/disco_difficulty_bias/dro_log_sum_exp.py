@@ -20,13 +20,12 @@ optimum is within sqrt(2 g / tau) of the maximiser, entries summed.
 """
 
 from fractions import Fraction
-from functools import cache
 
 import numpy as np
 
-from verify import Claim, Record, at_most, certify, equal, exact, plot, rounded, rounding, stack, train
+from verify import Claim, Record, at_most, certify, equal, exact, plot, rounded, rounding, stack
 
-from . import world
+from . import _soft_maximum, world
 
 claim = Claim("disco-difficulty-bias/dro-log-sum-exp", full={"sizes": (5, 12, 12, 30, 30, 30)})
 TAUS = (Fraction(1, 10), Fraction(1), Fraction(10))  # of the conic programs
@@ -58,22 +57,15 @@ def worst(questions, factor=Fraction(1)):
 
 @claim.reference
 def moments(questions):
-    """Of every question: mean score of correct answers, and of wrong ones the mean, variance, range, maximum and
-    its probability."""
+    """Mean score of correct answers; variance, range and maximum of the wrong ones', and its probability; (k, 1)."""
     rows = []
     for q in questions:
         s, P, correct = (world.points(x).lower for x in (q.scores, q.chances, q.correct))
-        mean = P @ s
-        rows.append(
-            (sum(correct) / 3, mean, P @ (s - mean) ** 2, s.max() - s.min(), s.max(), P[s == s.max()].sum())
-        )
-    names = ("correct", "mean", "variance", "range", "largest", "chance")
-    return Record(
-        **{
-            name: exact(np.array([[x] for x in column], dtype=object))
-            for name, column in zip(names, zip(*rows, strict=True), strict=True)
-        }
-    )
+        variance, top = P @ (s - P @ s) ** 2, s.max()
+        rows.append([sum(correct) / 3, variance, top - s.min(), top, P[s == top].sum()])
+    columns = exact(np.array(rows, dtype=object))
+    names = ("correct", "variance", "range", "largest", "chance")
+    return Record(**{name: columns[:, i : i + 1] for i, name in enumerate(names)})
 
 
 @claim.run
@@ -83,33 +75,10 @@ def objectives(questions, average=True):
     padded = [[np.pad(x, (0, n - len(x))) for x in (q.scores, q.chances)] + [q.correct] for q in questions]
     scores, chances, correct = (np.array(x) for x in zip(*padded, strict=True))
     weights = chances if average else (chances > 0).astype(float)
-    J2, _ = of_all()(scores, weights, correct, np.array(GRID, dtype=float))
-    at_taus, gradients = of_all()(scores, weights, correct, np.array(TAUS, dtype=float))
+    J2, _ = _soft_maximum.of_all()(scores, weights, correct, np.array(GRID, dtype=float))
+    at_taus, gradients = _soft_maximum.of_all()(scores, weights, correct, np.array(TAUS, dtype=float))
     J1 = correct.mean(axis=1) - (scores * chances).sum(axis=1)
     return Record(J1=J1[:, None], J2=np.array(J2), at_taus=np.array(at_taus), gradients=np.array(gradients))
-
-
-@cache
-def of_all():
-    """(J2, gradients of -J2 and of the surrogate) for arrays of questions and of taus."""
-    jax = train.use_jax()
-    jnp = jax.numpy
-
-    def exponentials(wrong, chances, correct, tau):
-        return (chances * jnp.exp((wrong - correct[:, None]) / tau)).sum(axis=1)
-
-    def loss(wrong, *given):
-        return (given[-1] * jnp.log(exponentials(wrong, *given))).mean()
-
-    def surrogate(wrong, *given):
-        sums = exponentials(wrong, *given)
-        return (given[-1] * sums / jax.lax.stop_gradient(sums)).mean()
-
-    def of_one(*given):
-        return -loss(*given), jnp.stack([jax.grad(loss)(*given), jax.grad(surrogate)(*given)])
-
-    over_taus = jax.vmap(of_one, in_axes=(None, None, None, 0))
-    return jax.jit(jax.vmap(over_taus, in_axes=(0, 0, 0, None)))
 
 
 @claim.measurement
@@ -182,24 +151,11 @@ def small_tau(values, moments, questions):
 
 def divergence_reversed(questions):
     """max_Q E_Q s - tau KL(P || Q), the penalty the other way round."""
-    found = [[reversed_case(q, tau) for tau in TAUS] for q in questions]
+    found = [
+        [_soft_maximum.with_divergence_reversed(q.scores, q.chances, tau) for tau in TAUS] for q in questions
+    ]
     value = stack([stack([value for value, _ in row]) for row in found])
     return Record(value=value, weights=[[weights for _, weights in row] for row in found])
-
-
-def reversed_case(q, tau):
-    """Q = tau P / (v - s) with v > max s from sum Q = 1: its value is v - tau + tau E_P log(tau / (v - s))."""
-    pairs = list(zip(q.chances.tolist(), q.scores.tolist(), strict=True))
-    top, chance = q.scores.max(), q.chances[q.scores.argmax()]
-
-    def excess(v, tau):
-        return 1 - sum(tau * P / (v - s) for P, s in pairs)
-
-    def value(v, tau):
-        return v - tau + tau * sum(P * (tau / (v - s)).log() for P, s in pairs)
-
-    v = certify.root(excess, Fraction(top) + tau * Fraction(chance) / 2, Fraction(top) + 2 * tau, tau)
-    return certify.evaluate(value, v, tau), float(tau) * q.chances / (v.middle - q.scores)
 
 
 def tau_10_percent_larger(questions):
