@@ -225,6 +225,53 @@ def test_wrong_factors_only_widen(
         assert error == 0.4
 
 
+def true_singular_values(A: np.ndarray) -> list[mpmath.mpf]:
+    scale = max(abs(exactly(x)) for x in A.ravel().tolist()) or mpmath.mpf(1)
+    scaled = mpmath.matrix([[exactly(x) / scale for x in row] for row in A.tolist()])
+    return sorted((scale * value for value in mpmath.svd_r(scaled, compute_uv=False)), reverse=True)
+
+
+@few
+@given(float_matrices())
+def test_singular_values_are_enclosed_and_the_largest_is_the_norm(A: np.ndarray) -> None:
+    found, largest = certify.singular_values(A), certify.norm(A, "spectral")
+    assert found.shape == (min(A.shape),)
+    slack = exactly(largest.upper) * mpmath.mpf(10) ** -40
+    for value, truth in zip(found, true_singular_values(A), strict=True):
+        assert exactly(value.lower) - slack <= truth <= exactly(value.upper) + slack
+        assert value.width <= 1e-12 * largest.upper + 4 * SMALLEST
+    assert found[0].lower <= largest.upper
+    assert largest.lower <= found[0].upper
+
+
+@pytest.mark.parametrize("error", [1e-9, 1e-3, 0.4])
+@pytest.mark.parametrize("wrong", [shaken, shrunk, longer])
+def test_wrong_factors_only_widen_singular_values(
+    monkeypatch: pytest.MonkeyPatch, error: float, wrong: Any
+) -> None:
+    A = np.random.default_rng(3).standard_normal((4, 6))
+    truth, right = true_singular_values(A), np.linalg.svd
+    monkeypatch.setattr(np.linalg, "svd", lambda A, full_matrices: wrong(*right(A, full_matrices), error))
+    try:
+        for value, exact_value in zip(certify.singular_values(A), truth, strict=True):
+            assert exactly(value.lower) <= exact_value <= exactly(value.upper)
+    except CertificateError:
+        assert wrong is not shrunk
+        assert error == 0.4
+
+
+def test_singular_values_of_stacks_and_intervals() -> None:
+    A = np.random.default_rng(4).standard_normal((3, 5, 2))
+    stacked = certify.singular_values(A)
+    assert stacked.shape == (3, 2)
+    assert np.array_equal(stacked.lower[1], certify.singular_values(A[1]).lower)
+    wide = certify.singular_values(Interval(A[0] - 0.01, A[0] + 0.01, "numerical", "test"))
+    assert wide.grade == "numerical"
+    assert np.all(wide.lower <= stacked.lower[0])
+    assert np.all(stacked.upper[0] <= wide.upper)
+    assert certify.singular_values(np.zeros((2, 3))).upper.tolist() == [0.0, 0.0]
+
+
 def test_radii_of_full_rank() -> None:
     around_zero = Interval(-np.eye(9), np.eye(9), "rigorous", "test")
     assert 9 <= certify.norm(around_zero, "nuclear").upper <= 9.1

@@ -8,7 +8,7 @@ This package alone stamps the grade `rigorous`.
 """
 
 from verify.certify.matrices import product, smallest_eigenvalue
-from verify.certify.norms import Kind, dual, norm
+from verify.certify.norms import Kind, dual, norm, singular_values
 from verify.certify.programs import linear_program
 from verify.certify.values import bracket, convex_weights, evaluate, exp, identity, log, root, sqrt
 from verify.certify.zeros import zero
@@ -26,6 +26,7 @@ __all__ = [
     "norm",
     "product",
     "root",
+    "singular_values",
     "smallest_eigenvalue",
     "sqrt",
     "zero",

@@ -74,6 +74,26 @@ def norm(A: Any, kind: Kind) -> Interval:
     return enclosed(_scalar(np.maximum(low, 0.0)), _scalar(up), f"enclosure of the {_title(name)}", a)
 
 
+def singular_values(A: Any) -> Interval:
+    """Enclosures of all singular values of a matrix, in decreasing order.
+
+    A: (k, d) or a stack (..., k, d), float array or interval -> (..., min(k, d)).
+    With float factors A = U S V^T + R those of U S V^T are s_i times at most |U||V| and at least the smallest
+    singular values of U and V (Ostrowski), where |U^T U - I|_F bounds both; R shifts each by at most |R|_F (Weyl).
+    """
+    a = matrix(A)
+    scaled, exponent = _scaled(a.in_floats())
+    B, radius = _wide(scaled)
+    U, s, Vt = _factors(B)
+    shift, s = _up(_residual(B, U, s, Vt) + radius)[..., None], -np.sort(-s, axis=-1)
+    up = _up(above(s * _spread(U, Vt)[..., None], 1) + shift)
+    low = np.maximum(_down(_down(s * _narrow(U, Vt)[..., None]) - shift), 0.0)
+    zero = np.maximum(np.abs(scaled.lower), np.abs(scaled.upper)).max(axis=(-2, -1))[..., None] == 0
+    up = np.where(zero, 0.0, _unscaled(up, exponent[..., None], np.inf))
+    low = _unscaled(low, exponent[..., None], -np.inf)
+    return enclosed(np.maximum(low, 0.0), up, "enclosure of the singular values", a)
+
+
 def _normalised(kind: Kind) -> str | Fraction:
     """The name of a norm that has one, else the exponent p."""
     if isinstance(kind, str):
@@ -237,6 +257,12 @@ def _spread(U: np.ndarray, Vt: np.ndarray) -> Any:
     """Upper bound on |U| |V| in spectral norm. (...)."""
     excess = _excess(U), _excess(np.swapaxes(Vt, -1, -2))
     return _up(_up(np.sqrt(_up(1 + excess[0]))) * _up(np.sqrt(_up(1 + excess[1]))))
+
+
+def _narrow(U: np.ndarray, Vt: np.ndarray) -> Any:
+    """Lower bound on the product of the smallest singular values of U and V. (...)."""
+    excess = _excess(U), _excess(np.swapaxes(Vt, -1, -2))
+    return _down(_down(np.sqrt(_down(1 - excess[0]))) * _down(np.sqrt(_down(1 - excess[1]))))
 
 
 def _excess(X: np.ndarray) -> Any:
