@@ -222,6 +222,23 @@ def test_power_scales_records():
     assert power["up"] == pytest.approx(0.1, rel=0.02)
 
 
+def test_evidence_keeps_exact_arrays_as_floats():
+    claim = Claim("toy/exact-array")
+
+    @claim.instance
+    def table():
+        return np.array([[1, Fraction(1, 4)], [10**400, -(10**400)]], dtype=object)
+
+    @claim.check("sum")
+    def check(table):
+        return equal(exact(table), exact(table))
+
+    claim.control("other", table=lambda: np.array([[2, 2], [2, 2]], dtype=object), must_fail="sum")
+    kept = evaluate(claim).of("table")
+    assert kept.dtype == float
+    assert kept.tolist() == [[1.0, 0.25], [np.inf, -np.inf]]
+
+
 # --- the graph ----------------------------------------------------------------------------------------------
 
 

@@ -139,6 +139,8 @@ def pack(value: Any, prefix: str, arrays: dict[str, np.ndarray]) -> Any:
         if None in ends:
             return None
         return {"interval": ends, "grade": value.grade, "because": value.because}
+    if isinstance(value, np.ndarray) and value.dtype == object and _is_exact(value):
+        value = _float_end(value)  # as the ends of intervals are kept
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" and value.ndim:
         short = thinned(value)
         if short.nbytes > ARRAY_BYTES:
@@ -250,9 +252,15 @@ def tightness(comparison: Comparison) -> float | None:
     return plain(float(np.max(measured[usable] / bound[usable])))  # type: ignore[no-any-return]
 
 
+def _is_exact(array: np.ndarray) -> bool:
+    return all(isinstance(x, int | Fraction) for x in array.flat)
+
+
 def _float_end(end: Any) -> Any:
     if isinstance(end, np.ndarray):
-        return end.astype(float)
+        if end.dtype != object:
+            return end.astype(float)
+        return np.array([_float_end(x) for x in end.flat], dtype=float).reshape(end.shape)
     try:
         return float(end)
     except OverflowError:

@@ -1,0 +1,1 @@
+"""Parnichkun et al., Quantifying Memory Utilization with Effective State-Size."""
