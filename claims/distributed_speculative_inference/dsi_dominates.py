@@ -7,7 +7,9 @@ drafts a round, both on the same pattern b of N tokens, a target pass being the 
 - (ii) With L = k, for every b: $T(b) \le T_k(b)$ and $T(b) \le N$, if a block is drafted within one target pass,
   $k c \le 1$.
 
-So it holds whatever the drafter, in expectation and in stochastic order as well.
+None of these can be sharpened: for every k both kinds of DSI take as long as SI on $(1^k\, 0)^r$, k accepted drafts
+before each rejected one, and as long as plain decoding if every draft is rejected. So DSI is never slower whatever the
+drafter, in expectation and in stochastic order as well.
 
 ---
 In (ii) an epoch that ends at offset m costs DSI $\lceil (m-1)/k \rceil$ blocks and SI $\lceil m/(k+1) \rceil$ rounds.
@@ -17,7 +19,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from verify import Claim, at_most, exact, plot
+from verify import Claim, at_most, concatenate, equal, exact, plot
 
 from . import world
 
@@ -27,16 +29,16 @@ claim = Claim(
     full={"N": 10, "draws": 300},
 )
 LOOKAHEADS = (1, 2, 3, 4, 6, 10)
+TIED = [((1,) * k + (0,)) * 5 for k in LOOKAHEADS]  # where DSI takes as long as SI(k)
+REJECTED = (0,) * 60
 THIRD = Fraction(1, 3)
 
 
 @claim.instance
 def patterns(rng, N=6, draws=20):
     """Long accepted runs that end badly for blocks or for rounds, all patterns of N tokens, random ones of 60."""
-    named = [(1,) * 60, (0,) * 60, (1, 0) * 30, ((1,) * 21 + (0,)) * 3]
-    named += [((1,) * (2 * k + 1) + (0,)) * 5 for k in LOOKAHEADS] + [
-        ((1,) * k + (0,)) * 5 for k in LOOKAHEADS
-    ]
+    named = [(1,) * 60, REJECTED, (1, 0) * 30, ((1,) * 21 + (0,)) * 3]
+    named += TIED + [((1,) * (2 * k + 1) + (0,)) * 5 for k in LOOKAHEADS]
     rates = rng.uniform(0.3, 1, size=draws)
     return named + world.patterns(N) + [tuple((rng.random(60) < p).astype(int).tolist()) for p in rates]
 
@@ -109,6 +111,22 @@ def blockwise_plain(blockwise, plain, blocks, patterns):
     return at_most(blockwise, plain, **at(patterns, blocks))
 
 
+@claim.check("equal-to-waiting")
+def equal_to_waiting(single, blockwise, waiting, blocks, patterns):
+    """With lookahead 1, then with lookahead k, on the pattern (1^k 0)^5 of every k."""
+    rows, few = [patterns.index(b) for b in TIED], len(blocks)  # blocks are the first few of LOOKAHEADS
+    own = waiting[rows, range(len(rows))]
+    measured = concatenate([single[rows, 0], blockwise[rows[:few], range(few)]])
+    return equal(measured, concatenate([own, own[:few]]), k=[*LOOKAHEADS, *blocks])
+
+
+@claim.check("equal-to-plain")
+def equal_to_plain(single, blockwise, plain, blocks, patterns):
+    """With lookahead 1, then with lookahead k, if every draft is rejected."""
+    row = patterns.index(REJECTED)
+    return equal(concatenate([single[row], blockwise[row]]), plain[row], L=[1, *blocks])
+
+
 for name in ("single-at-most-waiting", "single-at-most-plain"):
     claim.control(
         f"drafter 20% slower than the target, {name}", c=Fraction(6, 5), must_fail=name,
@@ -117,6 +135,13 @@ for name in ("single-at-most-waiting", "single-at-most-plain"):
 claim.control(
     "one server", withheld=99, must_fail="single-at-most-waiting", cases={"c": (Fraction(1, 6), THIRD)}
 )
+claim.control(
+    "one server fewer", withheld=1, must_fail="equal-to-waiting", cases={"c": (Fraction(1, 6), THIRD)}
+)
+claim.control(
+    "drafter 20% slower than the target, equal-to-plain", c=Fraction(6, 5), longest=Fraction(6, 5),
+    must_fail="equal-to-plain", cases={"c": (Fraction(1),)},
+)  # fmt: skip
 for name in ("blockwise-at-most-waiting", "blockwise-at-most-plain"):
     claim.control(
         f"blocks of up to 4/3 target passes, {name}",

@@ -80,43 +80,39 @@ def dsi(accepted, t1, t2=1, lookahead=1, servers=None):
     accepted, t1, t2, unit = _validated(accepted, t1, t2, lookahead)
     if servers is not None and servers < 1:
         raise ValueError(f"DSI needs at least one server, not {servers}")
-    N, limit = len(accepted), math.inf if servers is None else servers
-    events, queue, running, jobs, epoch = [(0, DRAFTED, 0, 0)], deque(), {}, [], 0
-    start = drafted = known = 0  # tokens at the epoch's start, with its drafts, and given by the target
-    peak, waited = 0, 0
+    limit = math.inf if servers is None else servers
+    time, known, jobs, peak = 0, 0, [], 0
+    while known < len(accepted):
+        length, known, found, most = _epoch(accepted, known, t1, t2, lookahead, limit)
+        jobs += [(prefix, *((time + x) * unit for x in times)) for prefix, *times in found]
+        time, peak = time + length, max(peak, most)
+    waited = max(started - queued for _, queued, started, _ in jobs)
+    return Record(time=time * unit, jobs=sorted(jobs, key=lambda job: job[2]), peak=peak, waited=waited)
+
+
+def _epoch(accepted, start, t1, t2, lookahead, limit):
+    """From `start` verified tokens to the first wrong draft or the end: (time, tokens then known, jobs, peak)."""
+    N, events, queue, running, jobs = len(accepted), [(0, DRAFTED, start)], deque(), {}, []
+    drafted, known, peak = start, start, 0  # tokens with the drafts, and tokens given by the target
     while True:
-        time, kind, of_epoch, prefix = heapq.heappop(events)
-        if of_epoch != epoch:
-            continue  # killed
-        wrong = None
+        time, kind, prefix = heapq.heappop(events)
         if kind == DRAFTED:
             drafted = prefix
             if prefix < N - 1:
-                heapq.heappush(events, (time + t1, DRAFTED, epoch, prefix + 1))
+                heapq.heappush(events, (time + t1, DRAFTED, prefix + 1))
             if (prefix - start) % lookahead == 0 or prefix == N - 1:
                 queue.append((prefix, time))
         else:
             jobs.append((prefix, *running.pop(prefix), time))
-            wrong = next((i for i in range(known + 1, prefix + 1) if not accepted[i - 1]), None)
-            known = wrong or prefix + 1
-        if known == N:
-            break
-        if wrong or (start < known <= drafted and not accepted[known - 1]):
-            jobs += [(i, *times, time) for i, times in running.items()]
-            running, epoch, start, drafted = {}, epoch + 1, known, known
-            queue.clear()
-            heapq.heappush(events, (time, DRAFTED, epoch, known))
+            wrong = (i for i in range(known + 1, prefix + 1) if not accepted[i - 1])
+            known = next(wrong, prefix + 1)
+        if known == N or (start < known <= drafted and not accepted[known - 1]):
+            return time, known, jobs + [(i, *times, time) for i, times in running.items()], peak
         while queue and len(running) < limit:
             prefix, queued = queue.popleft()
             running[prefix] = (queued, time)
-            waited = max(waited, time - queued)
-            heapq.heappush(events, (time + t2, FINISHED, epoch, prefix))
+            heapq.heappush(events, (time + t2, FINISHED, prefix))
         peak = max(peak, len(running))
-    jobs += [(i, *times, time) for i, times in running.items()]
-    jobs = sorted((prefix, *(x * unit for x in times)) for prefix, *times in jobs)
-    return Record(
-        time=time * unit, jobs=sorted(jobs, key=lambda job: job[2]), peak=peak, waited=waited * unit
-    )
 
 
 def dsi_tree(right, latencies, follow=min):
