@@ -1,7 +1,7 @@
-r"""With blocks longer than a target pass DSI can lose, to plain decoding even in expectation, to SI not.
+r"""With blocks longer than a target pass DSI can lose: to plain decoding even in expectation, to SI on single texts.
 
-Lookahead k, enough servers, c the drafter's pass in target passes, $k c > 1$. On patterns of acceptances with r bad
-epochs, where $1^{n}$ are n accepted drafts and 0 a rejected one,
+With lookahead k DSI verifies k drafts at a time. Let c be the drafter's pass in target passes, $k c > 1$, and let there
+be enough servers. On patterns of acceptances, $1^{n}$ being n accepted drafts and 0 a rejected one,
 
 $$T_{\mathrm{DSI}} - T_{\mathrm{SI}(k)} = r\,(k c - 1) \ \text{ on } (1^{2k+1}\, 0)^r\, 1^{k+1}, \qquad
 T_{\mathrm{DSI}} - N = r\,(k c - 1) \ \text{ on } (1\, 0)^r\, 0^k .$$
@@ -124,7 +124,7 @@ def over_plain(bad_patterns, excess, long_blocks):
 
 @claim.check("time-per-token")
 def per_token(measured_rate, rate, settings):
-    return equal(measured_rate, rate, within=measured_rate.gap(), **at(settings))
+    return equal(measured_rate, rate, within=measured_rate.gap(each=True), **at(settings))
 
 
 @claim.check("expected-at-most-waiting")

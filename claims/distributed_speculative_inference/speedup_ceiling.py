@@ -8,8 +8,9 @@ target passes, in DSI with lookahead 1 and enough servers and in SI with k draft
 
 $$1 \le \frac{\min_{k \ge 0} r_k}{r_{\mathrm{DSI}}} \le \frac{e}{e - 1} ,$$
 
-and no smaller constant will do: for 1 - p = q = 1/n, n from 3 to 1000, and $c = 25 q / 18$ the ratio is at least
-$e/(e - 1 + q)$. A speed-up of 1.92 over SI is more than any acceptance rate and latency give in this model.
+and no smaller constant will do: along 1 - p = q = 1/n, n = 3, ..., 1000, with $c = 25 q / 18$, close to $q / (e - 2)$,
+the ratio is at least $e/(e - 1 + q)$. A speed-up of 1.92 over SI is more than any acceptance rate and latency give in
+this model.
 
 ---
 Proof of the upper bound. The numerator of $r_k$ is linear in k + 1, its denominator concave, so the best k is at least
@@ -56,11 +57,9 @@ def ceiling():
 
 
 @claim.reference
-def approach(extremal):
-    """e / (e - 1 + q), pair by pair."""
-    return stack(
-        [certify.evaluate(lambda q, one: one.exp() / (one.exp() - 1 + q), 1 - p, 1) for p, _ in extremal]
-    )
+def approach(extremal, ceiling):
+    """e / (e - 1 + q), pair by pair: C / (1 + q (C - 1)) for C = e / (e - 1)."""
+    return stack([ceiling / (1 + (1 - p) * (ceiling - 1)) for p, _ in extremal])
 
 
 @claim.instance
