@@ -163,9 +163,8 @@ def legend(panels: Axes | Sequence[Axes], bound: str = "", above: bool = False, 
             **options,
         )
     else:
-        across = _across(labels)
+        across = _as_wide_as_fits(figure, handles, labels, options)
         figure.set_figheight(figure.get_figheight() + 0.17 * -(-len(labels) // across))
-        figure.legend(handles, labels, loc="outside upper left", ncols=across, **options)
 
 
 def bars_with_intervals(
@@ -218,12 +217,18 @@ def heatmap(axes: Axes, matrix: Any, rows: Sequence[Any], columns: Sequence[Any]
     axes.invert_yaxis()
 
 
-def _across(labels: Sequence[str]) -> int:
-    """How many columns of a legend fit beside each other, from the lengths of their longest labels."""
-    for columns in range(len(labels), 1, -1):
-        longest = (max(map(len, part)) for part in np.array_split(np.array(labels, dtype=object), columns))
-        if sum(length + 8 for length in longest) <= 78:
+def _as_wide_as_fits(
+    figure: Figure, handles: Sequence[Any], labels: Sequence[str], options: dict[str, Any]
+) -> int:
+    """Puts the legend above all panels in as many columns as the figure is wide; how many."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer: Any = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    for columns in range(len(labels), 0, -1):
+        legend = figure.legend(handles, labels, loc="outside upper left", ncols=columns, **options)
+        if columns == 1 or legend.get_window_extent(renderer).width <= figure.bbox.width:
             return columns
+        legend.remove()
     return 1
 
 
