@@ -9,7 +9,7 @@ from verify import Record, train
 from . import world
 
 RATE, MOMENTUM = 0.1, 0.9
-LEAST_SHARE = 1e-3  # up to a thousand times larger steps where the loss is flat
+LEAST_SHARE = 3e-3  # some hundred times larger steps where the loss is flat
 
 
 def descend(start, labels, temperature, steps, *, self_pairs=False, sphere=True, radius=np.inf, nonnegative=False,
