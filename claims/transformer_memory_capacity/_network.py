@@ -1,10 +1,55 @@
-"""One trained decoder: its log-odds in floats, how they are rounded, and an exact interpolant near it."""
+"""Trained decoders: which are trained, their errors against rounding, and exact interpolants near them."""
 
 import numpy as np
 
-from verify import Record, certify
+from verify import Record, certify, rounded, rounding, stack
 
 from . import _exact, _levenberg
+
+
+def arms(rng, n, draws, starts, narrow, wide, fewer):
+    """Decoders to train: width, target (of `draws`), and which of n contexts are asked for, (R, n) of 0 and 1.
+
+    Three kinds by name: "narrow" and "wide" ones, and "few", narrow ones asked for `fewer` contexts only.
+    """
+    few = (rng.permutation(n) < fewer).astype(float)
+    plan = {"narrow": (narrow, np.ones(n)), "wide": (wide, np.ones(n)), "few": (narrow, few)}
+    counts = {"narrow": starts // 2, "wide": starts, "few": starts // 2}
+    rows = [(name, i) for name in plan for i in range(draws) for _ in range(counts[name])]
+    return Record(
+        name=np.array([name for name, _ in rows]),
+        target=np.array([i for _, i in rows]),
+        width=np.array([plan[name][0] for name, _ in rows]),
+        asked=np.array([plan[name][1] for name, _ in rows]),
+    )
+
+
+def residuals(trained, contexts, targets, P, arms):
+    """Of every decoder the largest error of a log-odds, and how large rounding alone could make it."""
+    errors, floors = [], []
+    for run, (width, target, asked) in enumerate(zip(arms.width, arms.target, arms.asked, strict=True)):
+        f, terms, magnitude = log_odds(chosen(trained.parameters, run, width), P, contexts)
+        errors.append(rounded(np.max(asked[:, None] * np.abs(f - targets[target])), terms, magnitude))
+        floors.append(rounding(2 * terms, magnitude))
+    return Record(error=stack(errors), floor=stack(floors))
+
+
+def best_runs(trained, arms, name):
+    """For each target the run of one kind that ends nearest."""
+    each = [(arms.name == name) & (arms.target == i) for i in range(arms.target.max() + 1)]
+    return np.array([np.argmin(np.where(mine, trained.norm[-1], np.inf)) for mine in each])
+
+
+def interpolants(trained, runs, P, contexts, targets, arms):
+    """`exact_interpolant` near each of some runs, of their targets."""
+    found = [
+        exact_interpolant(chosen(trained.parameters, run, arms.width[run]), P, contexts, target)
+        for run, target in zip(runs, targets, strict=True)
+    ]
+    return Record(
+        distance=stack([each.distance for each in found]),
+        amplification=np.array([each.amplification for each in found]),
+    )
 
 
 def chosen(parameters, run, width):
@@ -34,7 +79,7 @@ def log_odds(theta, P, contexts):
 def exact_interpolant(theta, P, contexts, targets):
     """How far an exact interpolant is from a decoder, and how far rounding alone may have taken it.
 
-    targets (n, omega - 1): log-odds. As many parameters as there are targets are set free, those on which the
+    targets: a function without arguments that returns log-odds (n, omega - 1) as balls. As many parameters as there are targets are set free, those on which the
     targets depend most independently, all others stay. Returns Record(distance: enclosure of the free
     parameters' distances to a decoder that has these log-odds exactly, amplification: float, by how much an error
     of the log-odds moves a parameter at most).
@@ -43,7 +88,7 @@ def exact_interpolant(theta, P, contexts, targets):
 
     shapes = {name: theta[name].shape for name in _exact.NAMES}
     start = np.concatenate([theta[name].ravel() for name in _exact.NAMES])
-    wanted, positions = _exact.in_balls(targets).ravel(), _exact.in_balls(P)
+    positions = _exact.in_balls(P)
 
     def everything(flat):
         cuts = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])[:-1]
@@ -51,10 +96,12 @@ def exact_interpolant(theta, P, contexts, targets):
         full = Record(P=positions, **{name: part.reshape(shape) for (name, shape), part in parts})
         weights = _exact.ball_weights(full.A)
         found = [_exact.derivatives(c, full, weights, _exact.ball_gelu) for c in contexts]
-        return np.concatenate([f for f, _ in found]) - wanted, np.concatenate([rows for _, rows in found])
+        return np.concatenate([f for f, _ in found]) - targets().ravel(), np.concatenate(
+            [rows for _, rows in found]
+        )
 
     J = everything(_exact.in_balls(start))[1].astype(float)
-    free = np.sort(qr(J, mode="r", pivoting=True)[1][: len(wanted)])
+    free = np.sort(qr(J, mode="r", pivoting=True)[1][: len(J)])
 
     def square(unknowns):
         flat = _exact.in_balls(start)

@@ -5,7 +5,8 @@ has measure 0, so almost no targets are reached. Its derivative has, at almost e
 
 $$\min\{\, n(\omega - 1),\ k - d \max(0, d - T + 1) \,\},$$
 
-T the longest context: linear maps that fix the differences of positions are absorbed by the other layers. So the image
+T the longest context, provided that contexts end at enough positions: linear maps that fix the differences of
+positions are absorbed by the other layers. So the image
 has interior, and positive measure, from the very width at which k reaches $n(\omega-1)$. Training finds it: by
 Levenberg-Marquardt, no decoder 3 parameters short of $n(\omega-1)$ is brought to residual 0, and with $1.8\,n(\omega-1)$
 some start is, for every target. A decoder that has the target's distributions exactly lies within rounding of it.
@@ -15,9 +16,11 @@ Rank modulo a prime, for $\psi(x) = 1/(1+x^2)$; the trained decoders have GELU u
 proved in balls (Krawczyk's test on as many parameters as there are targets). "Some start" is what these runs show.
 """
 
+from functools import partial
+
 import numpy as np
 
-from verify import Claim, Record, at_most, equal, exact, less, plot, rounded, rounding, stack
+from verify import Claim, Record, at_most, equal, exact, less, plot
 
 from . import _exact, _levenberg, _network, world
 
@@ -29,11 +32,12 @@ WIDTHS = (4, 6, 8, 9, 10, 11, 12, 14, 20)
 
 @claim.instance
 def contexts(rng, tokens=3, longest=5, short=3, n=48):
-    """All contexts of up to `short` tokens, one of the longest, and others by chance."""
+    """All contexts of up to `short` tokens, one of each greater length, and others by chance."""
     every = world.words(tokens, longest)
-    all_short = [context for context in every if len(context) <= short]
-    others = [every[i] for i in len(all_short) + rng.permutation(len(every) - len(all_short) - 1)]
-    return [*all_short, *others[: n - len(all_short) - 1], every[-1]]
+    named = [(tokens - 1,) * t for t in range(short + 1, longest + 1)]
+    others = [c for c in every if len(c) > short and c not in named]
+    few = [c for c in every if len(c) <= short]
+    return [*few, *named, *(others[i] for i in rng.permutation(len(others))[: n - len(few) - len(named)])]
 
 
 @claim.instance
@@ -49,21 +53,8 @@ def positions(rng, longest, d=4):
 
 @claim.instance
 def arms(rng, contexts, targets, starts=8, narrow=9, wide=20, fewer=24):
-    """Which decoders are trained: width, target, and the contexts that are asked for, (R, n) of 0 and 1."""
-    n, draws = len(contexts), len(targets)
-    few = (rng.permutation(n) < fewer).astype(float)
-    plan = {
-        "narrow": (narrow, np.ones(n), starts // 2),
-        "wide": (wide, np.ones(n), starts),
-        "few": (narrow, few, starts // 2),
-    }
-    rows = [(name, i) for name, (_, _, count) in plan.items() for i in range(draws) for _ in range(count)]
-    return Record(
-        name=np.array([name for name, _ in rows]),
-        target=np.array([i for _, i in rows]),
-        width=np.array([plan[name][0] for name, _ in rows]),
-        asked=np.array([plan[name][1] for name, _ in rows]),
-    )
+    """Which decoders are trained, from how many starts for each target."""
+    return _network.arms(rng, len(contexts), len(targets), starts, narrow, wide, fewer)
 
 
 @claim.reference
@@ -86,14 +77,7 @@ def trained(rng, contexts, targets, positions, arms, steps=220):
 
 @claim.measurement
 def residuals(trained, contexts, targets, positions, arms):
-    """Of every decoder the largest error of a log-odds, and how large rounding alone could make it."""
-    errors, floors = [], []
-    for run, (width, target, asked) in enumerate(zip(arms.width, arms.target, arms.asked, strict=True)):
-        theta = _network.chosen(trained.parameters, run, width)
-        f, terms, magnitude = _network.log_odds(theta, positions, contexts)
-        errors.append(rounded(np.max(asked[:, None] * np.abs(f - targets[target])), terms, magnitude))
-        floors.append(rounding(2 * terms, magnitude))
-    return Record(error=stack(errors), floor=stack(floors))
+    return _network.residuals(trained, contexts, targets, positions, arms)
 
 
 @claim.measurement
@@ -103,25 +87,16 @@ def shortfall(residuals, arms, short_of="narrow"):
 
 
 @claim.measurement
-def best(trained, arms, targets, rich_in="wide"):
+def best(trained, arms, rich_in="wide"):
     """The run that ends nearest to each target."""
-    final = [
-        np.where((arms.name == rich_in) & (arms.target == i), trained.norm[-1], np.inf)
-        for i in range(len(targets))
-    ]
-    return np.argmin(final, axis=1)
+    return _network.best_runs(trained, arms, rich_in)
 
 
 @claim.measurement
 def interpolants(trained, best, contexts, targets, positions, arms, moved=0.0):
     """Exact interpolants near the best decoders; moved: by how much a control moves their targets."""
-    found = []
-    for run, target in zip(best, targets, strict=True):
-        theta = _network.chosen(trained.parameters, run, arms.width[run])
-        found.append(_network.exact_interpolant(theta, positions, contexts, (1 + moved) * target))
-    return Record(
-        distance=stack([f.distance for f in found]), amplification=np.array([f.amplification for f in found])
-    )
+    wanted = [partial(_exact.in_balls, (1 + moved) * target) for target in targets]
+    return _network.interpolants(trained, best, positions, contexts, wanted, arms)
 
 
 @claim.check("rank")
@@ -151,6 +126,16 @@ def linear(z):
     return z % _exact.PRIME, np.ones(len(z), dtype=object)
 
 
+def ending_elsewhere(rng, tokens, longest, short, n):
+    """No context of 4 tokens: a shift of all embeddings can be absorbed by b and A, one parameter is lost."""
+    every = world.words(tokens, longest)
+    few, others = (
+        [c for c in every if keep(len(c))] for keep in (lambda t: t <= short, lambda t: t == longest)
+    )
+    return [*few, *(others[i] for i in rng.permutation(len(others))[: n - len(few)])]
+
+
+claim.control("no context ends at position 4", contexts=ending_elsewhere, must_fail="rank")
 claim.control("linear activation", activation=linear, must_fail="rank")
 claim.control("omega numbers per context", per_context=3, must_fail="rank")
 claim.control("half as many contexts", short_of="few", must_fail="too-few-parameters")
