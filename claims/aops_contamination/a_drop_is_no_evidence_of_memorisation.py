@@ -7,8 +7,9 @@ problems are harder. The numbers of right answers have the same law in both,
 $$\sum_{k} \binom{n}{k} \rho^k (1-\rho)^{n-k}\, \Pr\big(\mathrm{Bin}(n-k, a_2) = x - k\big)
   = \Pr\big(\mathrm{Bin}(n, a_1) = x\big) ,$$
 
-so that no test of them tells the worlds apart. Fisher's test for a drop at level $\alpha$ raises an alarm on a clean solver
-with a probability above $\alpha$ as soon as newer problems are harder, and the more often, the more problems there are.
+so that no test of them tells the worlds apart. Fisher's test for a drop at level $\alpha$ raises alarms on a clean solver:
+where harder problems lower its accuracy from 0.3 to 0.22, already 75 problems before the cutoff and 50 after it give a
+probability above $\alpha$ = 5 per cent, and more problems give a larger one.
 """
 
 from fractions import Fraction
@@ -93,7 +94,7 @@ def above_level(rate, level):
 
 @claim.check("alarms-as-computed")
 def as_computed(rate, false_alarms):
-    return equal(rate, false_alarms, within=rate.gap(), **at_sizes(SIZES))
+    return equal(rate, false_alarms, within=rate.gap(each=True), **at_sizes(SIZES))
 
 
 @claim.check("alarms-grow")

@@ -2,8 +2,9 @@ r"""The decline is significant as a whole and for eleven of seventeen models, no
 
 For each model let p be the one-sided p-value of Fisher's exact test for a decline from $x_{23}$ right answers of $n_{23}$
 problems to $x_{24}$ of $n_{24}$, the counts taken from the printed percentages. Holm's procedure at 5 per cent, valid though
-all models answer the same problems, rejects for eleven named models and does not for the other six, for every choice at
-the corners of
+all models answer the same problems, does not reject for Qwen2.5-Math with 7B and 72B parameters, Qwen2-Math 72B,
+NuminaMath-CoT 72B, InternLM2-Math-Plus 20B and Gemma2 27B, and rejects for the other eleven, for every choice at the
+corners of
 
 $$5150 \le n_{23} \le 5249, \qquad 3750 \le n_{24} \le 3899,$$
 

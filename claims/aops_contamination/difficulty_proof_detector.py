@@ -35,7 +35,7 @@ def odds(rng, draws=20):
 @claim.instance
 def discordant(rng):
     """Numbers of problems, before and after, on which exactly one solver is right."""
-    return [(60, 40), (40, 60), *((int(a), int(b)) for a, b in rng.integers(20, 90, size=(3, 2)))]
+    return [(3, 3), (60, 40), (40, 60), *((int(a), int(b)) for a, b in rng.integers(20, 90, size=(3, 2)))]
 
 
 @claim.reference
@@ -70,9 +70,16 @@ def sizes(discordant, mid=0):
 
 
 @claim.run
-def alarms(rng, worlds=800, memorised=0.1):
-    """In how many worlds the tests reject, for every drift: {who has memorised: {test: counts (drifts,)}}."""
-    shares = {"nobody": (0, 0), "solver": (memorised, 0), "both": (memorised, memorised)}
+def alarms(rng, worlds=800, memorised=0.1, earlier=1):
+    """In how many worlds the tests reject, for every drift: {who has memorised: {test: counts (drifts,)}}.
+
+    earlier: 1 if the problems that B has memorised are earlier ones as well, 0 if they are newer ones.
+    """
+    shares = {  # of the earlier and of the newer problems
+        "nobody": ((0, 0), (0, 0)),
+        "solver": ((memorised, 0), (0, 0)),
+        "both": ((memorised, earlier * memorised), (0, (1 - earlier) * memorised)),
+    }
     found = {}
     for who, share in shares.items():
         each = [alarms_of(rng, worlds, drift, share) for drift in DRIFTS]
@@ -81,10 +88,10 @@ def alarms(rng, worlds=800, memorised=0.1):
 
 
 def alarms_of(rng, worlds, drift, shares):
-    """{test: number of worlds with p <= 0.05}, A and B having memorised the given shares of the earlier problems."""
+    """{test: number of worlds with p <= 0.05}; shares: what A and B have memorised before and after the cutoff."""
     tables = [
-        answers(rng, (worlds, BEFORE), 0.0, shares),
-        answers(rng, (worlds, AFTER), drift, (0, 0)),
+        answers(rng, (worlds, BEFORE), 0.0, shares[0]),
+        answers(rng, (worlds, AFTER), drift, shares[1]),
     ]
     by_wins = [((first & ~second).sum(axis=1), (first ^ second).sum(axis=1)) for first, second in tables]
     by_accuracy = [(first.sum(axis=1), first.shape[1]) for first, _ in tables]
@@ -129,7 +136,7 @@ def size(sizes, level, discordant):
 @claim.check("clean-solvers")
 def clean_solvers(rates, level):
     """At most the level as far as the simulation resolves."""
-    return at_most(rates.nobody, level, within=rates.nobody.gap(), drift=DRIFTS)
+    return at_most(rates.nobody, level, within=rates.nobody.gap(each=True), drift=DRIFTS)
 
 
 @claim.check("memorising-solvers")
@@ -147,10 +154,7 @@ claim.control("one answer in ten guessed", guessed=Fraction(1, 10), must_fail="s
 claim.control("mid-p test", mid=Fraction(1, 2), must_fail="size")
 claim.control("accuracy of A alone, clean", test="accuracy", must_fail="clean-solvers")
 claim.control("accuracy of A alone, memorised", test="accuracy", must_fail="memorising-solvers")
-claim.control(
-    "references exchanged", must_fail="clean-reference",
-    rates=lambda rates: Record(**{**vars(rates), "both": rates.solver, "solver": rates.both}),
-)  # fmt: skip
+claim.control("B has memorised newer problems", earlier=0, worlds=400, must_fail="clean-reference")
 
 
 @claim.figure

@@ -3,8 +3,8 @@ r"""What the removal of texts that share ten consecutive words with a benchmark 
 A text is caught if any n of its consecutive words, lower-cased and split at white space, occur in a benchmark.
 
 - (i) A text that shares a run of at least n words with a benchmark is caught, whatever stands around it.
-- (ii) A copy of L words escapes after $\lfloor L / n \rfloor$ words have been altered, suitably chosen, and not after
-  fewer; one of L < n words escapes as it is.
+- (ii) A copy of L words escapes after $\lfloor L / n \rfloor$ words, suitably chosen, have been altered into words that
+  the benchmark lacks, and not after fewer; one of L < n words escapes as it is.
 - (iii) If every word is altered independently with probability r, a copy of L words is caught with the probability
   that L trials of success probability $1 - r$ have a run of n successes, the chance of ending in state n of
 

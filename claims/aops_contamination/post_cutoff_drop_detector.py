@@ -6,8 +6,9 @@ former and is right with probability a on all others, so that the numbers of rig
 $$x_1 \sim \mathrm{Bin}(n_1,\ a + \rho (1 - a)), \qquad x_2 \sim \mathrm{Bin}(n_2,\ a) .$$
 
 If $\rho = 0$, Fisher's one-sided test at level $\alpha$ rejects with probability at most $\alpha$ given any total
-$x_1 + x_2$, hence with at most $\alpha$ whatever a is; for every $\rho$ it rejects with the probability of its rejection
-region under the two binomial laws.
+$x_1 + x_2$, hence with at most $\alpha$ whatever a is. It cannot do better: three right answers to three problems before
+the cutoff and to three after it are all before it with probability $1/20$, and at $\alpha = 1/20$ it rejects then. For
+every $\rho$ it rejects with the probability of its rejection region under the two binomial laws.
 
 ---
 The mid-p test and the unpooled Wald test, common in its place, exceed the level on small sets: they are controls.
@@ -23,7 +24,7 @@ from verify import Claim, at_most, equal, exact, plot, statistics
 from . import world
 
 claim = Claim("aops-contamination/post-cutoff-drop-detector", full={"solvers": 200_000})
-SAMPLES = ((20, 20), (30, 20), (60, 40), (20, 60))
+SAMPLES = ((20, 20), (30, 20), (60, 40), (20, 60), (3, 3))
 ACCURACIES = tuple(Fraction(i, 20) for i in range(1, 20))
 MEMORISED = tuple(Fraction(i, 20) for i in range(5))
 BEFORE, AFTER = 300, 200  # problems of the simulated solvers
@@ -90,10 +91,18 @@ def rate(alarms, solvers):
     return statistics.proportion(alarms, solvers)
 
 
+NAMES = [f"{n1}, {n2}: {m}" for n1, n2 in SAMPLES for m in range(n1 + n2 + 1)]  # of `sizes_given_total`
+
+
 @claim.check("size-given-total")
 def size_given_total(sizes_given_total, level):
-    names = [f"{n1}, {n2}: {m}" for n1, n2 in SAMPLES for m in range(n1 + n2 + 1)]
-    return at_most(sizes_given_total, level, samples_and_total=names)
+    return at_most(sizes_given_total, level, samples_and_total=NAMES)
+
+
+@claim.check("size-attained")
+def size_attained(sizes_given_total, level):
+    """By three right answers in all to three problems before and three after."""
+    return equal(sizes_given_total[NAMES.index("3, 3: 3")], level)
 
 
 @claim.check("size")
@@ -104,7 +113,7 @@ def size(sizes, level):
 
 @claim.check("rejection-rate")
 def rejection_rate(rate, power):
-    return equal(rate, power, within=rate.gap(), memorised=[float(rho) for rho in MEMORISED])
+    return equal(rate, power, within=rate.gap(each=True), memorised=[float(rho) for rho in MEMORISED])
 
 
 def mid_p_limits(n1, n2):
@@ -127,6 +136,8 @@ claim.control("mid-p test", rule=mid_p_limits, must_fail="size-given-total")
 claim.control("unpooled Wald test", rule=wald_limits, must_fail="size")
 claim.control("Fisher's test at 6 per cent", must_fail="size-given-total",
               rule=lambda n1, n2: world.fisher_limits(n1, n2, Fraction(3, 50)))  # fmt: skip
+claim.control("Fisher's test at 4 per cent", must_fail="size-attained",
+              rule=lambda n1, n2: world.fisher_limits(n1, n2, Fraction(1, 25)))  # fmt: skip
 claim.control(
     "a fifth less memorised",
     memorised=tuple(Fraction(4, 5) * rho for rho in MEMORISED),
