@@ -6,11 +6,13 @@ from fractions import Fraction
 from itertools import permutations, product
 from math import comb
 
+import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from claims.aops_contamination import _tables, world
+from claims.aops_contamination.difficulty_proof_detector import rejections
 from claims.aops_contamination.ngram_decontamination import run_probability
 
 many = settings(max_examples=100, deadline=None)
@@ -69,6 +71,16 @@ def test_rejection_probability_is_the_double_sum(n1, n2, a1, a2):
 def test_the_mid_p_test_exceeds_its_level():
     limits = world.fisher_limits(20, 20, mid=Fraction(1, 2))
     assert max(world.conditional_sizes(limits, 20, 20)) > Fraction(1, 20)
+
+
+@few
+@given(st.lists(two_samples(), min_size=1, max_size=5))
+@example([(5, 5, 1, 5), (4, 5, 0, 5), (4, 5, 1, 5)])
+def test_rejections_are_the_p_values_at_most_the_level(samples):
+    p = [world.fisher(*sample) for sample in samples]
+    assume(Fraction(1, 20) not in p)  # a tie is a matter of rounding
+    x1, n1, x2, n2 = np.array(samples).T
+    assert rejections((x1, n1), (x2, n2)) == sum(own < Fraction(1, 20) for own in p)
 
 
 @many

@@ -8,8 +8,8 @@ $$\sum_{k} \binom{n}{k} \rho^k (1-\rho)^{n-k}\, \Pr\big(\mathrm{Bin}(n-k, a_2) =
   = \Pr\big(\mathrm{Bin}(n, a_1) = x\big) ,$$
 
 so that no test of them tells the worlds apart. Fisher's test for a drop at level $\alpha$ raises alarms on a clean solver:
-where harder problems lower its accuracy from 0.3 to 0.22, already 75 problems before the cutoff and 50 after it give a
-probability above $\alpha$ = 5 per cent, and more problems give a larger one.
+where harder problems lower its accuracy from 0.3 to 0.22 their probability exceeds $\alpha$ = 5 per cent with 30 problems
+before the cutoff and 20 after it, and grows to 75 and 50, to 150 and 100, and to 300 and 200 problems.
 """
 
 from fractions import Fraction
@@ -23,7 +23,7 @@ from . import world
 
 claim = Claim("aops-contamination/a-drop-is-no-evidence-of-memorisation", full={"solvers": 200_000, "N": 40})
 PAIRS = tuple((Fraction(a, 20), Fraction(b, 20)) for a, b in ((20, 1), (10, 9), (6, 5), (7, 2), (3, 0)))
-SIZES = ((75, 50), (150, 100), (300, 200))
+SIZES = ((30, 20), (75, 50), (150, 100), (300, 200))
 
 
 @claim.reference
@@ -130,7 +130,7 @@ def draw(figure, evidence):
     right.plot(problems, rates.bound.middle, color=plot.COLORS[0], label="exact", **plot.BOUND)
     easier = evidence.curve("alarms-above-level", control="equally hard problems")
     right.plot(problems, easier.bound.middle, "x", color=plot.CONTROL["color"], label="control: no drift")
-    right.axhline(0.05, color=plot.INK, linewidth=0.8, linestyle="-")
+    right.axhline(0.05, color=plot.INK, label="level", linewidth=0.8, linestyle="-")
     right.set(xlabel="problems", ylabel="false alarms", xscale="log", ylim=(0, 1), xticks=problems)
     plot.legend(left)
     plot.legend(right)

@@ -7,9 +7,9 @@ drafts a round, both on the same pattern b of N tokens, a target pass being the 
 - (ii) With L = k, for every b: $T(b) \le T_k(b)$ and $T(b) \le N$, if a block is drafted within one target pass,
   $k c \le 1$.
 
-None of these can be sharpened: for every k both kinds of DSI take as long as SI on $(1^k\, 0)^r$, k accepted drafts
-before each rejected one, and as long as plain decoding if every draft is rejected. So DSI is never slower whatever the
-drafter, in expectation and in stochastic order as well.
+None of these can be sharpened: for every k both kinds of DSI take as long as SI on $(1^k\, 0)^r\, 1$, k accepted drafts
+before each rejected one, and as long as plain decoding if every draft is rejected. It follows that DSI is never slower in
+expectation or in stochastic order, whatever the drafter.
 
 ---
 In (ii) an epoch that ends at offset m costs DSI $\lceil (m-1)/k \rceil$ blocks and SI $\lceil m/(k+1) \rceil$ rounds.
@@ -29,7 +29,7 @@ claim = Claim(
     full={"N": 10, "draws": 300},
 )
 LOOKAHEADS = (1, 2, 3, 4, 6, 10)
-TIED = [((1,) * k + (0,)) * 5 for k in LOOKAHEADS]  # where DSI takes as long as SI(k)
+TIED = [((1,) * k + (0,)) * 5 + (1,) for k in LOOKAHEADS]  # where DSI takes as long as SI(k)
 REJECTED = (0,) * 60
 THIRD = Fraction(1, 3)
 
@@ -113,7 +113,7 @@ def blockwise_plain(blockwise, plain, blocks, patterns):
 
 @claim.check("equal-to-waiting")
 def equal_to_waiting(single, blockwise, waiting, blocks, patterns):
-    """With lookahead 1, then with lookahead k, on the pattern (1^k 0)^5 of every k."""
+    """With lookahead 1, then with lookahead k, on the pattern (1^k 0)^5 1 of every k."""
     rows, few = [patterns.index(b) for b in TIED], len(blocks)  # blocks are the first few of LOOKAHEADS
     own = waiting[rows, range(len(rows))]
     measured = concatenate([single[rows, 0], blockwise[rows[:few], range(few)]])
