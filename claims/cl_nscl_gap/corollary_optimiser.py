@@ -182,7 +182,7 @@ claim.control("a at least 5.25", least=Fraction(21, 4), must_fail="best-allowed"
 
 @claim.figure
 def draw(figure, evidence):
-    left, right = plot.panel_grid(figure, ["bound at other constants", "cube roots as printed or not"])
+    left, right = plot.panel_grid(figure, ["bound at other constants", "closed form over search"])
     ratio = evidence.curve("best-allowed").measured.middle
     a = np.ravel(evidence.curve("best-allowed").a)
     for k, color in zip((1, 2, 4, 8), plot.COLORS, strict=False):
@@ -194,7 +194,7 @@ def draw(figure, evidence):
     own = evidence.curve("minimum").measured.middle
     rival = evidence.curve("minimum", "cube roots of 4F (2A +- sqrt D), minimum").measured.middle
     order = np.argsort(rival)
-    right.plot(own[order], ".", label="closed form over search")
+    right.plot(own[order], ".", label="as stated")
     right.plot(rival[order], "x", color=plot.CONTROL["color"], markersize=4, label="control: 4F (2A ± √D)")
     right.set(xlabel="problems, sorted", ylim=(0.95, 1.45))
     plot.legend(left)
