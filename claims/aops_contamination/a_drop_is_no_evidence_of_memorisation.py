@@ -29,7 +29,7 @@ SIZES = ((30, 20), (75, 50), (150, 100), (300, 200))
 @claim.reference
 def drifting(N=12):
     """Law of the right answers to N earlier problems of accuracy a1, (pairs, N + 1)."""
-    return exact(np.array([[binomial(N, x, a1) for x in range(N + 1)] for a1, _ in PAIRS], dtype=object))
+    return exact([[binomial(N, x, a1) for x in range(N + 1)] for a1, _ in PAIRS])
 
 
 def binomial(n, x, p):
@@ -58,7 +58,7 @@ def memorising(N, share=1):
         rho = share * (a1 - a2) / (1 - a2)
         known = [binomial(N, k, rho) for k in range(N + 1)]
         rows.append([sum(known[k] * binomial(N - k, x - k, a2) for k in range(x + 1)) for x in range(N + 1)])
-    return exact(np.array(rows, dtype=object))
+    return exact(rows)
 
 
 @claim.run

@@ -110,7 +110,7 @@ def chance(kept=1):
     """Record(exactly (copies, rates); curves for the figure); `kept`: factor on the rate 1 - r of the words kept."""
     rows = [[run_probability(L, n, 1 - kept * (1 - r)) for r in RATES] for L, n in COPIES]
     curves = [[float(run_probability(L, WINDOW, r)) for r in RATES] for L in SHOWN]
-    return Record(exactly=exact(np.array(rows, dtype=object)), curves=np.array(curves))
+    return Record(exactly=exact(rows), curves=np.array(curves))
 
 
 def run_probability(L, n, r):
@@ -143,7 +143,7 @@ def chance_found(caught_sets):
         [sum(count * r**e * (1 - r) ** (L - e) for e, count in enumerate(counts)) for r in RATES]
         for counts, (L, _) in zip(caught_sets, COPIES, strict=True)
     ]
-    return exact(np.array(rows, dtype=object))
+    return exact(rows)
 
 
 @claim.check("chance-of-being-caught")
@@ -180,7 +180,7 @@ claim.control("words kept 10% less often", kept=Fraction(9, 10), must_fail="chan
 def windows_independent():
     """As if the L - n + 1 windows survived independently."""
     rows = [[1 - (1 - (1 - r) ** n) ** (L - n + 1) for r in RATES] for L, n in COPIES]
-    return Record(exactly=exact(np.array(rows, dtype=object)))
+    return Record(exactly=exact(rows))
 
 
 claim.control("windows taken as independent", chance=windows_independent, must_fail="chance-of-being-caught")

@@ -70,7 +70,7 @@ def sizes(limits):
         [world.rejection_probability(region, *ns, a, a) for a in ACCURACIES]
         for region, ns in zip(regions, SAMPLES, strict=True)
     ]
-    return exact(np.array(rows, dtype=object))
+    return exact(rows)
 
 
 @claim.run

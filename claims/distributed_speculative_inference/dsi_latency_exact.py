@@ -64,17 +64,17 @@ def tables(rng, draws=200):
 def latency(patterns, c, draft=1, correction=1):
     """c A + (N - A) for every pattern; draft, correction: factors that controls put on the two costs."""
     counts = [(sum(b[:-1]), len(b) - 1) for b in patterns]
-    return objects(draft * c * A + correction * (n - A) + 1 for A, n in counts)
+    return exact([draft * c * A + correction * (n - A) + 1 for A, n in counts])
 
 
 @claim.reference
 def expected_latency(c, N, rates=P):
-    return objects(c * p * (N - 1) + (1 - p) * (N - 1) + 1 for p in rates)
+    return exact([c * p * (N - 1) + (1 - p) * (N - 1) + 1 for p in rates])
 
 
 @claim.reference
 def table_latency(tables):
-    return objects(table.latencies[-1] + sum(fastest_right(table)) for table in tables)
+    return exact([table.latencies[-1] + sum(fastest_right(table)) for table in tables])
 
 
 def fastest_right(table):
@@ -83,28 +83,24 @@ def fastest_right(table):
     return [min([target, *(t for t, b in zip(drafters, row, strict=True) if b)]) for row in table.right]
 
 
-def objects(numbers):
-    return exact(np.array(list(numbers), dtype=object))
-
-
 @claim.run
 def simulated(patterns, c):
     """Event by event, with as many servers as the statement asks for; `jobs` of one pattern for the figure."""
     servers = world.servers_needed(c, 1)
     runs = [world.dsi(b, c, servers=servers) for b in patterns]
     shown = world.dsi(tuple(int(i not in (5, 11)) for i in range(1, 17)), c, servers=servers)
-    return Record(times=objects(run.time for run in runs), jobs=[list(map(float, job)) for job in shown.jobs])
+    return Record(times=exact([run.time for run in runs]), jobs=[list(map(float, job)) for job in shown.jobs])
 
 
 @claim.run
 def table_runs(tables, follow=min):
-    return objects(world.dsi_tree(table.right, table.latencies, follow) for table in tables)
+    return exact([world.dsi_tree(table.right, table.latencies, follow) for table in tables])
 
 
 @claim.run
 def runs_without_last_drafter(tables):
-    return objects(
-        world.dsi_tree([row[:-1] for row in t.right], (*t.latencies[:-2], t.latencies[-1])) for t in tables
+    return exact(
+        [world.dsi_tree([row[:-1] for row in t.right], (*t.latencies[:-2], t.latencies[-1])) for t in tables]
     )
 
 
@@ -141,7 +137,7 @@ claim.control("corrections 10% cheaper", correction=Fraction(9, 10), must_fail="
 
 
 def corrections_as_drafts(patterns, c):
-    return objects(c * (len(b) - 1) + 1 for b in patterns)
+    return exact([c * (len(b) - 1) + 1 for b in patterns])
 
 
 claim.control(
@@ -160,7 +156,7 @@ claim.control("p squared", rates=tuple(p * p for p in P), must_fail="expectation
 
 def last_token_drafted(tables):
     """As if the last token might come from the fastest model."""
-    return objects(min(table.latencies) + sum(fastest_right(table)) for table in tables)
+    return exact([min(table.latencies) + sum(fastest_right(table)) for table in tables])
 
 
 claim.control("last token drafted", table_latency=last_token_drafted, must_fail="any-number-of-drafters")

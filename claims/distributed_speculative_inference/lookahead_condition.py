@@ -51,13 +51,13 @@ def excess(long_blocks, epochs=3, passes=1):
 @claim.reference
 def rate(settings):
     """Time per token (pairs, p)."""
-    return table([[world.dsi_rate(p, c, k) for p in P] for k, c in settings])
+    return exact([[world.dsi_rate(p, c, k) for p in P] for k, c in settings])
 
 
 @claim.reference
 def waiting_rate(settings):
     """Time per token of SI(k), (pairs, p)."""
-    return table([[world.si_rate(p, c, k) for p in P] for k, c in settings])
+    return exact([[world.si_rate(p, c, k) for p in P] for k, c in settings])
 
 
 @claim.reference
@@ -97,11 +97,7 @@ def measured_rate(epoch_times, settings, longest):
     least = np.array([[p**longest for p in P] for _ in settings])
     drafts = np.array([[c * (longest + p / (1 - p) + k) for p in P] for k, c in settings])
     lower, upper = ((short + rest) * (1 - np.array(P)) for rest in (least, least * (drafts + 1)))
-    return certify.bracket(table(lower), table(upper), f"epochs of more than {longest} tokens bounded")
-
-
-def table(rows):
-    return exact(np.array(rows, dtype=object))
+    return certify.bracket(exact(lower), exact(upper), f"epochs of more than {longest} tokens bounded")
 
 
 def at(settings):
@@ -148,7 +144,7 @@ claim.control("blocks of 11/10 passes, plain", passes=Fraction(11, 10), must_fai
 
 def shorter_blocks(settings):
     """As if a block were one draft shorter, or not there."""
-    return table([[world.dsi_rate(p, c, k - 1) if k > 1 else 1 for p in P] for k, c in settings])
+    return exact([[world.dsi_rate(p, c, k - 1) if k > 1 else 1 for p in P] for k, c in settings])
 
 
 claim.control("blocks one draft shorter", rate=shorter_blocks, must_fail="time-per-token")

@@ -48,9 +48,7 @@ def latency(settings, blocks=60, offered=12, wait=1):
         unhindered = S * L * c >= 1
         return 1 + (blocks * L * c if unhindered else wait * (blocks // S) + (blocks % S) * L * c)
 
-    return exact(
-        np.array([[time(c, L, S) for S in range(1, offered + 1)] for c, L in settings], dtype=object)
-    )
+    return exact([[time(c, L, S) for S in range(1, offered + 1)] for c, L in settings])
 
 
 @claim.run
@@ -67,7 +65,7 @@ def limited(settings, blocks, offered):
         [world.dsi((1,) * (blocks * L + 1), c, lookahead=L, servers=S) for S in servers] for c, L in settings
     ]
     times, waits = ([[vars(run)[name] for run in row] for row in runs] for name in ("time", "waited"))
-    return Record(times=exact(np.array(times, dtype=object)), waits=exact(np.array(waits, dtype=object)))
+    return Record(times=exact(times), waits=exact(waits))
 
 
 @claim.run
@@ -77,7 +75,7 @@ def shortest(settings, offered):
         [world.dsi((1,) * (S * L + 1), c, lookahead=L, servers=S).waited for S in range(1, offered + 1)]
         for c, L in settings
     ]
-    return exact(np.array(rows, dtype=object))
+    return exact(rows)
 
 
 def at(settings):

@@ -12,7 +12,7 @@ does not. The expected time of a text of n tokens is
 $$E_n = k' c + 1 + \sum_{j < k'} p^j (1-p)\, E_{n-j-1} + p^{k'} E_{n-k'-1}, \qquad k' = \min(k, n-1),\ E_0 = 0 .$$
 
 ---
-Rounds and texts are run on every pattern of acceptances and weighted with their probabilities.
+Rounds and texts are run on every pattern of acceptances and weighted with their probabilities, for k up to 6.
 """
 
 from fractions import Fraction
@@ -47,20 +47,20 @@ def drawn(rng, texts=4):
 @claim.reference
 def slowest_useful(grid):
     """(p + ... + p^k) / k: below this c, SI(k) is faster than plain decoding; shape (k, p, 1)."""
-    return table([[[sum(p**i for i in range(1, k + 1)) / k] for p in grid[0]] for k in LOOKAHEADS])
+    return exact([[[sum(p**i for i in range(1, k + 1)) / k] for p in grid[0]] for k in LOOKAHEADS])
 
 
 @claim.reference
 def slowest_useful_at_best(grid):
     """p: below this c some lookahead helps; shape (p, 1)."""
-    return table([[p] for p in grid[0]])
+    return exact([[p] for p in grid[0]])
 
 
 @claim.reference
 def rate(grid, missed=0):
     """(k c + 1) / (1 + p + ... + p^k), shape (k, p, c); `missed`: by how much controls lower p."""
     rates, latencies = grid
-    return table(
+    return exact(
         [[[world.si_rate((1 - missed) * p, c, k) for c in latencies] for p in rates] for k in LOOKAHEADS]
     )
 
@@ -77,7 +77,7 @@ def recursion(drawn, N=9, bonus=1):
             E.append(drafts * c + 1 + wrong + p**drafts * E[n - drafts - (bonus if drafts else 1)])
         return E[1:]
 
-    return table([[expected(p, c, k) for k in LOOKAHEADS] for p, c in drawn])
+    return exact([[expected(p, c, k) for k in LOOKAHEADS] for p, c in drawn])
 
 
 # --- what happens -------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ def passes(grid):
     """Time per token: mean time of a round of SI(k) over its mean number of tokens, shape (k, p, c)."""
     rates, latencies = grid
     means = [[mean_round(p, k) for p in rates] for k in LOOKAHEADS]
-    return table([[[(drafts * c + 1) / gain for c in latencies] for drafts, gain in row] for row in means])
+    return exact([[[(drafts * c + 1) / gain for c in latencies] for drafts, gain in row] for row in means])
 
 
 def mean_round(p, k):
@@ -110,10 +110,6 @@ def short_texts(drawn, N, spread=0):
                 world.pattern_law(n, p, spread), dtype=object
             )
     return exact(means)
-
-
-def table(rows):
-    return exact(np.array(rows, dtype=object))
 
 
 def signs(differences):
@@ -143,7 +139,7 @@ def the_best(passes, slowest_useful_at_best, grid):
 
 
 def latencies(grid):
-    return table(grid[1])
+    return exact(grid[1])
 
 
 @claim.check("time-per-token")
@@ -164,7 +160,7 @@ claim.control(
 
 def first_draft_for_all(grid):
     """As if every draft of a round were accepted as often as the first."""
-    return table([[[p] for p in grid[0]] for _ in LOOKAHEADS])
+    return exact([[[p] for p in grid[0]] for _ in LOOKAHEADS])
 
 
 claim.control("k c < k p", slowest_useful=first_draft_for_all, must_fail="boundary-of-each-lookahead")
@@ -179,7 +175,7 @@ claim.control("no bonus token", bonus=0, must_fail="short-texts")
 
 def long_text_rate(drawn, N):
     """The time per token of a long text, times n."""
-    return table(
+    return exact(
         [[[n * world.si_rate(p, c, k) for n in range(1, N + 1)] for k in LOOKAHEADS] for p, c in drawn]
     )
 

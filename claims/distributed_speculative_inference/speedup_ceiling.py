@@ -1,4 +1,4 @@
-r"""DSI is at most $e/(e-1) = 1.582$ times faster than the better of plain decoding and well-tuned SI.
+r"""DSI is at most $e/(e-1) \approx 1.582$ times faster than the better of plain decoding and well-tuned SI.
 
 For acceptance rate p < 1 and drafter's latency $c \le 1$ (target passes), a token of a long text takes
 
@@ -8,9 +8,9 @@ target passes, in DSI with lookahead 1 and enough servers and in SI with k draft
 
 $$1 \le \frac{\min_{k \ge 0} r_k}{r_{\mathrm{DSI}}} \le \frac{e}{e - 1} ,$$
 
-and no smaller constant will do: along 1 - p = q = 1/n, n = 3, ..., 1000, with $c = 25 q / 18$, close to $q / (e - 2)$,
-the ratio is at least $e/(e - 1 + q)$. A speed-up of 1.92 over SI is more than any acceptance rate and latency give in
-this model.
+and no smaller constant will do: along 1 - p = q = 1/n, at eight n from 3 to 1000, with $c = 25 q / 18$, close to
+$q / (e - 2)$, the ratio is at least $e/(e - 1 + q)$. A speed-up of 1.92 over SI is more than any acceptance rate and
+latency give in this model.
 
 ---
 Proof of the upper bound. The numerator of $r_k$ is linear in k + 1, its denominator concave, so the best k is at least
