@@ -25,6 +25,7 @@ from . import world
 
 claim = Claim("distributed-speculative-inference/si-can-lose", full={"parts": 40, "N": 11})
 LOOKAHEADS = (1, 2, 3, 4, 5, 6)
+SOME = slice(None, None, 5)  # of the latencies, in which the time per token is linear
 
 
 @claim.instance
@@ -58,10 +59,13 @@ def slowest_useful_at_best(grid):
 
 @claim.reference
 def rate(grid, missed=0):
-    """(k c + 1) / (1 + p + ... + p^k), shape (k, p, c); `missed`: by how much controls lower p."""
+    """(k c + 1) / (1 + p + ... + p^k), shape (k, p, SOME of c); `missed`: by how much controls lower p."""
     rates, latencies = grid
     return exact(
-        [[[world.si_rate((1 - missed) * p, c, k) for c in latencies] for p in rates] for k in LOOKAHEADS]
+        [
+            [[world.si_rate((1 - missed) * p, c, k) for c in latencies[SOME]] for p in rates]
+            for k in LOOKAHEADS
+        ]
     )
 
 
@@ -144,7 +148,8 @@ def latencies(grid):
 
 @claim.check("time-per-token")
 def per_token(passes, rate, grid):
-    return equal(passes, rate, **everywhere(grid))
+    at = everywhere(grid)
+    return equal(passes[:, :, SOME], rate, **{**at, "c": at["c"][SOME]})
 
 
 @claim.check("short-texts")
