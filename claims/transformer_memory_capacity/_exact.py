@@ -185,3 +185,11 @@ def in_balls(array):
 
     flat = np.array([arb(number) for number in np.ravel(array).tolist()], dtype=object)
     return flat.reshape(np.shape(array))
+
+
+def log_ratios(counts):
+    """log(N_cg / N_cw) of integer counts (n, omega) against the last token's, in balls (n, omega - 1)."""
+    from flint import arb
+
+    logs = np.array([[arb(int(N)).log() for N in row] for row in counts], dtype=object)
+    return logs[:, :-1] - logs[:, -1:]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from verify import Record, certify, rounded, rounding, stack
+from verify import Record, certify, plot, rounded, rounding, stack
 
-from . import _exact, _levenberg
+from . import _exact, _levenberg, world
 
 
 def arms(rng, n, draws, starts, narrow, wide, fewer):
@@ -50,6 +50,20 @@ def interpolants(trained, runs, P, contexts, targets, arms):
         distance=stack([each.distance for each in found]),
         amplification=np.array([each.amplification for each in found]),
     )
+
+
+def draw_training(axes, evidence, needed, tokens, d):
+    """The residuals of all decoders of a claim against the steps, by kind."""
+    arms, norm = evidence.of("arms"), evidence.of("trained").norm
+    looks = {"few": plot.CONTROL, "narrow": {"color": plot.COLORS[1]}, "wide": {"color": plot.COLORS[0]}}
+    for name, look in looks.items():
+        runs = np.flatnonzero(np.array(arms.name) == name)
+        share = world.parameters(tokens, d, int(arms.width[runs[0]])) / needed
+        label = "control: half the contexts" if name == "few" else f"$k$ = {share:.2f} $n(\\omega - 1)$"
+        for i, run in enumerate(runs):
+            style = {"linestyle": "-", **look, "linewidth": 0.8}
+            axes.plot(norm[:, run], label=None if i else label, **style)
+    axes.set(yscale="log", xlabel="step", ylabel="residual of the log-odds")
 
 
 def chosen(parameters, run, width):

@@ -154,15 +154,5 @@ def draw(figure, evidence):
     left.plot(k, own.bound.middle / needed, color=plot.COLORS[0], **plot.BOUND)
     left.plot(k, grey / needed, label="control: linear activation", **plot.CONTROL)
     left.set(xlabel="$k / n(\\omega - 1)$", ylabel="rank $/\\, n(\\omega - 1)$", ylim=(0, 1.1))
-    arms, norm = evidence.of("arms"), evidence.of("trained").norm
-    shown = {"few": (plot.CONTROL, "control: half the contexts"), "narrow": ({"color": plot.COLORS[1]}, "narrow"),
-             "wide": ({"color": plot.COLORS[0]}, "wide")}  # fmt: skip
-    for name, (look, label) in shown.items():
-        runs = np.flatnonzero(np.array(arms.name) == name)
-        ratio = world.parameters(parameters["tokens"], parameters["d"], int(arms.width[runs[0]])) / needed
-        text = label if name == "few" else f"$k$ = {ratio:.2f} $n(\\omega - 1)$"
-        for i, run in enumerate(runs):
-            style = {"linestyle": "-", **look, "linewidth": 0.8}
-            right.plot(norm[:, run], label=None if i else text, **style)
-    right.set(yscale="log", xlabel="step", ylabel="residual of the log-odds")
+    _network.draw_training(right, evidence, needed, parameters["tokens"], parameters["d"])
     plot.legend([left, right], bound="min(all, $k$)")
