@@ -14,7 +14,7 @@ def arms(rng, n, draws, starts, narrow, wide, fewer):
     """
     few = (rng.permutation(n) < fewer).astype(float)
     plan = {"narrow": (narrow, np.ones(n)), "wide": (wide, np.ones(n)), "few": (narrow, few)}
-    counts = {"narrow": starts // 2, "wide": starts, "few": starts // 2}
+    counts = {"narrow": starts // 3, "wide": starts, "few": starts // 3}
     rows = [(name, i) for name in plan for i in range(draws) for _ in range(counts[name])]
     return Record(
         name=np.array([name for name, _ in rows]),

@@ -3,7 +3,7 @@ r"""The count $k = n(\omega - 1)$ governs distributions that are read off finite
 Let $\hat\pi_c = N_{c\cdot} / N_c$ be the next-token distributions of n contexts in finitely many documents of a source
 under which every token can follow every context. Such targets are rational, so that the image of a smooth model,
 although of measure 0 for $k < n(\omega - 1)$, might hold them all. Trained on 2000 documents, decoders behave as for
-generic targets: none with $0.97\, n(\omega - 1)$ parameters is brought to residual 0, and with $1.77\, n(\omega - 1)$ a
+generic targets: none with $0.97\, n(\omega - 1)$ parameters is brought to residual 0, and with twice as many as $n(\omega - 1)$ a
 decoder that has $\hat\pi_c$ exactly, for all n contexts, lies within rounding of a trained one, so that the
 cross-entropy of these contexts equals their entropy.
 
@@ -21,7 +21,9 @@ from verify import Claim, Record, at_most, exact, less, plot
 
 from . import _exact, _levenberg, _network
 
-claim = Claim("transformer-memory-capacity/empirical-distributions", full={"starts": 20, "wide": 14})
+claim = Claim(
+    "transformer-memory-capacity/empirical-distributions", full={"starts": 30, "wide": 14, "steps": 500}
+)
 
 
 @claim.instance
@@ -65,7 +67,7 @@ def positions(rng, longest, d=4):
 
 
 @claim.instance
-def arms(rng, contexts, targets, starts=8, narrow=9, wide=20, fewer=24):
+def arms(rng, contexts, targets, starts=12, narrow=9, wide=24, fewer=24):
     """Which decoders are trained, from how many starts for each target."""
     return _network.arms(rng, len(contexts), len(targets), starts, narrow, wide, fewer)
 
