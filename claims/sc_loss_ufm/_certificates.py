@@ -8,7 +8,7 @@ $$f(G') \ge f(G) + \langle D, G' - G \rangle \ge f(G) - \langle D, G \rangle - \
 
 import numpy as np
 
-from verify import Interval, Record, certify, exact, stack
+from verify import Interval, Record, certify, exact, hull, stack
 
 # --- losses ---------------------------------------------------------------------------------------------
 
@@ -123,16 +123,26 @@ def _bounds(primal, D, G):
 
 def block_means(G, labels) -> Interval:
     """Mean inner products within a class (of different samples) and between classes; G (m, n, n) -> (m, k, k)."""
+    return blocks(G, labels, others=True)["mean"]
+
+
+def blocks(G, labels, others=False):
+    """Least, mean and largest inner products of the samples of two classes, {name: (m, k, k)}; G (m, n, n).
+
+    others: within a class those of different samples only.
+    """
     k = int(labels.max()) + 1
-    each = [[_mean_of_block(G, labels, a, b) for b in range(k)] for a in range(k)]
-    flat = stack([value for row in each for value in row])
-    table = np.arange(k * k).reshape(k, k)
-    return stack([flat[:, i][table] for i in range(len(G))])
-
-
-def _mean_of_block(G, labels, a, b):
-    first, second = np.nonzero((labels[:, None] == a) & (labels == b) & ~np.eye(len(labels), dtype=bool))
-    return G[:, first, second].sum(axis=1) / exact(len(first))
+    entries = np.ones(2 * labels.shape, bool) & ~(others & np.eye(len(labels), dtype=bool))
+    found = {"least": [], "mean": [], "largest": []}
+    for a, b in np.ndindex(k, k):
+        block = G[(slice(None), *np.nonzero((labels[:, None] == a) & (labels == b) & entries))]
+        found["least"].append(block.smallest(axis=1))
+        found["mean"].append(block.sum(axis=1) / exact(len(block[0])))
+        found["largest"].append(block.largest(axis=1))
+    place = np.arange(k * k).reshape(k, k)
+    return {
+        name: stack([stack(values)[:, i][place] for i in range(len(G))]) for name, values in found.items()
+    }
 
 
 def growth(G, labels, solution) -> Interval:
@@ -169,3 +179,23 @@ def gram_bound(excess, solution) -> Interval:
     x = b * certify.exp(3 * b / tau)
     radius = certify.sqrt(certify.exp(2 * x / tau) * tau * excess * solution.looseness)
     return (x + 2 * radius) * numbers(~far) + 2 * numbers(far)
+
+
+def at_optimum(solution, temperature=None):
+    """The solution, with enclosures of the optimal Gram matrix itself, known within `far`, and of its multipliers Z (k, k).
+
+    temperature: of the multipliers, if not that of the solution.
+    """
+    tau, off = temperature or solution.temperature, 1 - np.eye(len(solution.sizes))
+    far = gram_bound(solution.optimum.gap() * np.ones(1), solution)[0]
+    M = solution.enclosed + off * hull(-far, far, "certified gap of the program")
+    similar = similarities(M, tau) * off
+    each = 1 / (exact(solution.own) + (similar * solution.sizes).sum(axis=-1))
+    D = similar * (each[:, None] + each) * np.outer(solution.sizes, solution.sizes) / (2 * tau)
+    known = {
+        **vars(solution),
+        "gram": M,
+        "far": far,
+        "Z": D - (D * M).sum(axis=-1)[:, None] * np.eye(len(off)),
+    }
+    return Record(**known)

@@ -91,16 +91,16 @@ def pairs(labels, self_pairs=False):
     return allowed & (labels[:, :, None] == labels[:, None, :]), allowed
 
 
-def gaussian_start(rng, runs, dimension, samples):
-    """Unit features (runs, DEPTH, WIDTH) in uniformly random directions of the first dimensions."""
-    H = np.zeros((runs, DEPTH, WIDTH))
+def gaussian_start(rng, runs, dimension, samples, depth=DEPTH, width=WIDTH):
+    """Unit features (runs, depth, width) in uniformly random directions of the first dimensions, 0 beyond `samples`."""
+    H = np.zeros((runs, depth, width))
     H[:, :dimension, :samples] = rng.normal(size=(runs, dimension, samples))
     return H / np.maximum(np.linalg.norm(H, axis=1, keepdims=True), np.finfo(float).tiny)
 
 
-def padded(labels):
-    """Labels (WIDTH,), with -1 for samples that do not exist."""
-    return np.concatenate([labels, np.full(WIDTH - len(labels), -1)])
+def padded(labels, width=WIDTH):
+    """Labels (width,), with -1 for samples that do not exist."""
+    return np.concatenate([labels, np.full(width - len(labels), -1)])
 
 
 def resolution(samples, temperature):
