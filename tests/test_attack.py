@@ -61,6 +61,36 @@ SLUG = "product"
 ID = f"toy-paper/{SLUG}"
 
 
+def test_what_an_assumption_shares_is_computed_once() -> None:
+    claim, computed = Claim("p/c"), []
+
+    @claim.instance
+    def pair():
+        return [1, 0]
+
+    @claim.space("pair", build=lambda x: [round(x), 0])
+    def drawn(draw):
+        from hypothesis import strategies as st
+
+        return {"x": draw(st.floats(0, 7))}
+
+    @claim.reference
+    def slow():
+        computed.append(1)
+        return exact(8)
+
+    @claim.assumption
+    def fits(pair, slow):
+        return at_most(exact(pair[0]), slow)
+
+    @claim.check("small")
+    def small(pair):
+        return at_most(exact(pair[0]), exact(8))
+
+    attack(claim, seconds=1)
+    assert len(computed) == 1
+
+
 def ratio(check: str = "<=") -> Claim:
     """x y <= most, for 0 <= x, y <= 1 in one attacked instance."""
     claim = Claim("p/c")
