@@ -204,6 +204,11 @@ def objective(x, delta, beta):
     return x.value - beta * over * over if over.lower > 0 else x.value
 
 
+def test_proportions_are_the_conditional_policies() -> None:
+    shares = world.proportions(certify.convex_weights([1.0, 3.0, 2.0, 2.0]), 2)
+    assert shares.lower.tolist() == [Fraction(1, 4), Fraction(3, 4), Fraction(1, 2), Fraction(1, 2)]
+
+
 def test_ascent_with_a_fixed_weight_has_a_first_order_condition() -> None:
     old = certify.convex_weights([1.0, 2.0, 3.0])
     weight = 3.0
@@ -221,6 +226,9 @@ def test_bad_tables_are_refused() -> None:
         world.constrained(Fraction(1), Fraction(1, 10))
     with pytest.raises(ValueError, match="finite"):
         world.points([np.inf])
+    for delta, beta in ((Fraction(-1, 10), 1), (Fraction(1, 10), 0)):
+        with pytest.raises(ValueError, match="not negative"):
+            world.penalised(Fraction(1, 3), delta, beta)
     old = certify.convex_weights([0.5, 0.5])
     with pytest.raises(CertificateError, match="no feasible policy"):
         world.feasible(np.array([1.0, 0.0]), old, Fraction(-1))

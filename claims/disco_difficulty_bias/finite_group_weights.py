@@ -45,6 +45,11 @@ def policy(rng, p, correct=2, wrong=2):
     return np.array([part * Fraction(w, sum(each)) for part, each in parts for w in each], dtype=object)
 
 
+def both_kinds(p, G):
+    """The probability that a group has correct and wrong answers."""
+    return 1 - p**G - (1 - p) ** G
+
+
 @claim.reference
 def difference(policy, p, correct):
     """E+ of grad s less E- of grad s: the conditional policies, the second with its sign."""
@@ -62,13 +67,13 @@ def shares(p, G=8):
 @claim.reference
 def totals(p, G):
     """The closed forms of w_G, (methods,)."""
-    return exact(np.array([p * (1 - p) * (1 - Fraction(1, G)), 1 - p**G - (1 - p) ** G], dtype=object))
+    return exact(np.array([p * (1 - p) * (1 - Fraction(1, G)), both_kinds(p, G)], dtype=object))
 
 
 @claim.reference
 def weights():
     """DisCO's weight of every rate p and group size, (rates, sizes)."""
-    return exact(1 - RATES**SIZES - (1 - RATES) ** SIZES)
+    return exact(both_kinds(RATES, SIZES))
 
 
 @claim.run
@@ -132,7 +137,7 @@ claim.control("one rollout fewer", totals=lambda p, G: totals(p, G - 1), must_fa
 
 def among_groups_of_both_kinds(totals, p, G):
     """Groups of one kind left out of the average, instead of counted as zero."""
-    return totals / exact(1 - p**G - (1 - p) ** G)
+    return totals / exact(both_kinds(p, G))
 
 
 claim.control(

@@ -73,8 +73,8 @@ def of_groups(correct):
         rate = rewards.mean()
         told = (rate > 0) & (rate < 1)
         rate = jnp.where(told, rate, 0.5)  # any number: the group counts as zero
-        A = [world.advantages(method, rewards, rate, jnp.sqrt) for method in world.METHODS]
-        clipped = [world.clipped(ratios, a, CLIP, CLIP, jnp).mean() for a in A[:2]]
+        A = [world.advantages(method, rewards, rate, jnp.sqrt) for method in ("grpo", "dr-grpo")]
+        clipped = [world.clipped(ratios, a, CLIP, CLIP, jnp).mean() for a in A]
         right, wrong = rewards.sum(), (1 - rewards).sum()
         disco = (rewards * scores).sum() / (right + ~told) - ((1 - rewards) * scores).sum() / (wrong + ~told)
         return jnp.where(told, jnp.stack([*clipped, disco]), 0.0)
@@ -139,11 +139,11 @@ def draw(figure, evidence):
         labels, values, bounds, grey = [], [], [], []
         for i, name in enumerate(names):
             grey.append(f"{name}, $G$ = ∞")
-            labels += [name, grey[-1]]
+            labels += [f"{name}, $G$ = {case['G']}", grey[-1]]
             values += [curve.measured[i], rival.bound[i]]
             bounds += [curve.bound[i], None]
         plot.bars_with_intervals(panel, labels, values, bounds, controls=grey)
     for panel in panels[-2:]:
-        panel.set_xlabel("weight of the question")
+        panel.set_xlabel("weight of the question, exact: dashed")
     for panel in panels[1::2]:
         panel.set_yticklabels([])

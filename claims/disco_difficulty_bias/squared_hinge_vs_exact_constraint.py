@@ -15,7 +15,8 @@ $$\frac{\lambda(\delta + \lambda(\delta) / 2 \beta)}{2 \beta} \le K_\beta - \del
 ---
 A penalty of beta / 2, as in the authors' code, has beta / 2 in place of beta. The run is BFGS in softmax logits. Its
 objective is concave in the policy, so its gradient bounds its distance g from the best value; and since the best J for a
-given K is concave in K, its divergence is within sqrt(g / beta) of that of the maximiser.
+given K is concave in K, its divergence is within sqrt(g / beta) of that of the maximiser. With the old proportions its J
+would cost less divergence, by g / (beta (K - delta)) at most; Pinsker's inequality turns that into a distance.
 """
 
 from fractions import Fraction
@@ -75,6 +76,12 @@ def least(old, delta, correct, betas, slope):
     return stack([world.constrained(p, delta + slope / (2 * beta)).multiplier / (2 * beta) for beta in betas])
 
 
+@claim.reference
+def shares(old, correct):
+    """The old proportions among correct and among wrong answers, (answers,)."""
+    return world.proportions(old, correct)
+
+
 @claim.run
 def policies(old, delta, correct, betas, fixed=None):
     """What BFGS finds for every beta, (betas, answers)."""
@@ -86,6 +93,12 @@ def found(policies, old, delta, correct, betas):
     """Divergence, J and gap of the runs, (betas,); near: how far their divergence may be from the maximiser's."""
     each = [world.measured(x, old, correct, delta, beta) for x, beta in zip(policies, betas, strict=True)]
     return Record(**{name: stack([getattr(one, name) for one in each]) for name in vars(each[0])})
+
+
+@claim.measurement
+def kept(policies, correct):
+    """The proportions of the runs, (betas, answers)."""
+    return stack([world.proportions(x, correct) for x in policies])
 
 
 def weights(betas):
@@ -122,6 +135,14 @@ def overshoot(found, least, slope, delta, betas):
     )
 
 
+@claim.check("proportions")
+def proportions(kept, shares, found, old, delta, correct, betas):
+    p, _ = world.rates(old, correct)
+    saved = found.gap / (weights(betas) * (found.divergence - delta))
+    near = (saved / (2 * min(p, 1 - p))).sqrt()
+    return equal(kept, shares, within=near[:, None], beta=[[beta] for beta in betas])
+
+
 @claim.check("gain")
 def gain(found, best, slope, delta, betas):
     """J of the run less J*, between what its objective implies and what the multiplier allows."""
@@ -135,16 +156,7 @@ def other_delta(old, delta, correct):
 
 
 def divergence_reversed(old, delta, correct):
-    """The best policy with KL(policy || old) <= delta."""
-
-    def excess(y, p, delta):
-        return y * (y / (1 - p)).log() + (1 - y) * ((1 - y) / p).log() - delta
-
-    p, _ = world.rates(old, correct)
-    wrong = certify.root(excess, (1 - p) / 2**40, 1 - p, p, delta)
-    return Record(
-        value=certify.evaluate(world.gain, wrong, p), multiplier=certify.evaluate(world.price, wrong, p)
-    )
+    return world.with_divergence_reversed(world.rates(old, correct)[0], delta)
 
 
 claim.control("delta 10% larger", best=other_delta, must_fail="constrained-value")
@@ -161,6 +173,9 @@ claim.control(
 )
 claim.control(
     "bound 10% smaller", slope=lambda slope: Fraction(9, 10) * slope, must_fail="overshoot", cases=HUNDREDTH
+)
+claim.control(
+    "proportions 1% larger", shares=lambda shares: Fraction(101, 100) * shares, must_fail="proportions"
 )
 claim.control("lower bound 10% larger", least=lambda least: Fraction(11, 10) * least, must_fail="overshoot")
 claim.control("fixed weight 1 on the divergence", fixed=1.0, must_fail="overshoot")

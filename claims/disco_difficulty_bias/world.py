@@ -20,7 +20,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from verify import CertificateError, Record, certify, exact, stack
+from verify import CertificateError, Record, certify, concatenate, exact, stack
 
 METHODS = ("grpo", "dr-grpo", "disco")
 END = "."  # the token that ends an answer
@@ -209,11 +209,24 @@ def constrained(p, delta):
     return _policy(lambda y, p, delta: divergence(y, p) - delta, p, delta)
 
 
+def with_divergence_reversed(p, delta):
+    """The best policy with KL(x || old) <= delta, the rival: Record(value, multiplier), enclosures."""
+
+    def excess(y, p, delta):
+        return y * (y / (1 - p)).log() + (1 - y) * ((1 - y) / p).log() - delta
+
+    wrong = certify.root(excess, (1 - p) / 2**40, 1 - p, p, delta)
+    return Record(value=certify.evaluate(gain, wrong, p), multiplier=certify.evaluate(price, wrong, p))
+
+
 def penalised(p, delta, beta):
     """The maximiser of J - beta [KL - delta]_+^2: Record(wrong, value, multiplier, divergence), enclosures.
 
-    There the multiplier is 2 beta (KL - delta), here multiplied with what it is divided by.
+    There the multiplier is 2 beta (KL - delta), here multiplied with what it is divided by. ValueError for a
+    negative delta or beta.
     """
+    if delta < 0 or beta <= 0:
+        raise ValueError(f"delta {float(delta):.6g} and beta {float(beta):.6g} are not negative")
 
     def stationary(y, p, delta, beta):
         return 2 * beta * (divergence(y, p) - delta) * p * (1 - p) * (1 - p - y) - y * (1 - y)
@@ -223,10 +236,16 @@ def penalised(p, delta, beta):
 
 def _policy(condition, p, *given):
     if not 0 < p < 1:
-        raise ValueError(f"p lies between 0 and 1, not at {p}")
+        raise ValueError(f"p lies between 0 and 1, not at {float(p):.6g}")
     wrong = certify.root(condition, (1 - p) / 2**200, 1 - p, p, *given)
     parts = {"value": gain, "multiplier": price, "divergence": divergence}
     return Record(wrong=wrong, **{name: certify.evaluate(part, wrong, p) for name, part in parts.items()})
+
+
+def proportions(policy, correct):
+    """The policy given that the answer is correct, then given that it is wrong, (answers,)."""
+    x = points(policy)
+    return concatenate([part / part.sum() for part in (x[:correct], x[correct:])])
 
 
 def best_value(old, correct, delta):
@@ -291,7 +310,7 @@ def measured(policy, old, correct, delta, beta):
 
     gap: how far J - beta [KL - delta]_+^2 is from its maximum at most, max_o g_o - sum_o x_o g_o with its
     gradient g, since it is concave in the policy. near: how far the divergence is from the maximiser's at
-    most, sqrt(gap / beta), since the largest J for a given divergence is concave in it.
+    most, sqrt(gap / beta), since the largest J for a given divergence is concave in it (and it is delta at least).
     """
     _, w = rates(old, correct)
     policy = certify.convex_weights(policy)
