@@ -60,11 +60,7 @@ def olds(rng, policies=6):
 def slopes(tokens, high, wider=1):
     """Derivative of f at every token; wider: a factor that controls put on both clips."""
     low, high = wider * LOW, wider * high
-    return column(0 if (a > 0 and x > 1 + high) or (a < 0 and x < 1 - low) else a for x, a in tokens)
-
-
-def column(numbers):
-    return exact(np.array(list(numbers), dtype=object))
+    return world.column(0 if (a > 0 and x > 1 + high) or (a < 0 and x < 1 - low) else a for x, a in tokens)
 
 
 @claim.reference
@@ -83,7 +79,7 @@ def quotients(tokens, high, lower=LOW):
         up, down = (world.clipped(y, a, lower, high) for y in (x + h, x - h))
         return (up - down) / (2 * h)
 
-    return column(quotient(x, a) for x, a in tokens)
+    return world.column(quotient(x, a) for x, a in tokens)
 
 
 @claim.run
@@ -162,7 +158,7 @@ def goes_on(plain_path):
 
 
 claim.control("clips 10% wider", wider=Fraction(11, 10), must_fail="slope")
-claim.control("plain score", quotients=lambda tokens: column(a for _, a in tokens), must_fail="slope")
+claim.control("plain score", quotients=lambda tokens: world.column(a for _, a in tokens), must_fail="slope")
 claim.control(
     "bound 10% lower",
     highest=lambda highest: Fraction(9, 10) * highest,

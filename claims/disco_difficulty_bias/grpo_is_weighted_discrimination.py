@@ -20,7 +20,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from verify import Claim, equal, exact, plot
+from verify import Claim, equal, plot
 
 from . import world
 
@@ -62,14 +62,10 @@ def distribution(rng, k):
     return [Fraction(x, sum(weights)) for x in weights]
 
 
-def column(numbers):
-    return exact(np.array(list(numbers), dtype=object))
-
-
 @claim.reference
 def discrimination(questions, high, scores=(min, max)):
     """E s+ of a correct answer less E s- of a wrong one, for every question."""
-    return column(difference(q, *scores, LOW, high) for q in questions)
+    return world.column(difference(q, *scores, LOW, high) for q in questions)
 
 
 def difference(q, upper, lower, low, high):
@@ -83,18 +79,18 @@ def difference(q, upper, lower, low, high):
 
 @claim.reference
 def deviation(questions):
-    return column(world.root(q.p * (1 - q.p)) for q in questions)
+    return world.column(world.root(q.p * (1 - q.p)) for q in questions)
 
 
 @claim.run
 def grpo(questions, high):
     """The objective of every question, by its definition."""
-    return column(objective("grpo", q, high) for q in questions)
+    return world.column(objective("grpo", q, high) for q in questions)
 
 
 @claim.run
 def dr_grpo(questions, high):
-    return column(objective("dr-grpo", q, high) for q in questions)
+    return world.column(objective("dr-grpo", q, high) for q in questions)
 
 
 def objective(method, q, high):
@@ -116,12 +112,14 @@ def weighted_by_variance(dr_grpo, discrimination, deviation, questions):
 
 
 def clip_10_percent_wider(questions, high):
-    return column(difference(q, min, max, Fraction(11, 10) * LOW, Fraction(11, 10) * high) for q in questions)
+    return world.column(
+        difference(q, min, max, Fraction(11, 10) * LOW, Fraction(11, 10) * high) for q in questions
+    )
 
 
 def one_clip_for_both(questions, high):
     """The lower clip for correct answers as well."""
-    return column(difference(q, min, max, LOW, -LOW) for q in questions)
+    return world.column(difference(q, min, max, LOW, -LOW) for q in questions)
 
 
 for name in ("grpo", "dr-grpo"):

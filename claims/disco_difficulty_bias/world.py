@@ -26,6 +26,11 @@ METHODS = ("grpo", "dr-grpo", "disco")
 END = "."  # the token that ends an answer
 
 
+def column(numbers):
+    """Integers and fractions, one after the other, as exact values (k,)."""
+    return exact(np.array(list(numbers), dtype=object))
+
+
 # --- answers and their scores -----------------------------------------------------------------------------
 
 
