@@ -51,8 +51,9 @@ def remainder(distribution, vocabulary, triggers):
     r"""A bound on what the leading order neglects in `sharp_criterion` at a vocabulary of size N.
 
     In units of sigma: a mean gain E a_t differs from its leading term by at most e = N_trg/N + 2 max(|b|/sigma +
-    1/N', 2/N), a centred one by $\delta = 2 e$, the sum of centred gains over equal tokens is at most 6 T. Adding
-    up the nine entries of W_KQ that make a score bounds its error; a margin has twice that.
+    1/N', 2/N), a centred one by $\delta = 2 e$. In any sequence centred gains are at most $2 + \delta$, and
+    z_{T-1} comes 1 + 2 l / N' times on average: their sums over equal tokens are at most the product. Adding up
+    the nine entries of W_KQ that make a score bounds its error; a margin has twice that.
     """
     Q, _, S1 = weights(distribution)
     k = _population.constants(distribution, vocabulary, triggers)
@@ -62,7 +63,8 @@ def remainder(distribution, vocabulary, triggers):
         raise ValueError(f"the bound needs a larger vocabulary than {vocabulary}")
     largest, total = max(Q.values()), sum(Q.values())
     near = delta * ((triggers + 3) * largest + 4 * total)
-    far = (3 * triggers * largest + (6 + 2 * triggers) * total + 12 * triggers) / Fraction(k.others)
+    repeated = (2 + delta) * (1 + Fraction(2 * max(Q), k.others))
+    far = (3 * triggers * largest + (6 + 2 * triggers + 2 * triggers * repeated) * total) / k.others
     return 2 * (near + far) / S1
 
 

@@ -7,12 +7,15 @@ non-triggers and triggers, and $g = n / N' - 1 / N$, the first step is, for ever
 $$\frac{W_V(1)}{\eta_V} = \Big[\, g\, c^T \;\Big|\; \frac{2 \tau}{N_{trg}}\, g w^T + C \;\Big|\; \frac{\tau}{N_{trg}}\, g w^T + C \,\Big], \qquad
 C = \frac{\tau}{N'} \Big( \mathrm{diag}(n) - \frac{1}{N} 1 n^T \Big) + \frac{\rho}{N'}\, g n^T .$$
 
-The second tends to an explicit matrix of fractions, $W_{KQ}(1) / (\eta_V \eta_{KQ}) \to W_0$ as $\eta_V \to 0$, and
-in every entry
+The second tends to an explicit matrix of fractions, $W_{KQ}(1) / (\eta_V \eta_{KQ}) \to W_0$ as $\eta_V \to 0$:
+with $\bar x$ the mean of a sequence's $x_t$, $\mathrm{range}(v) = \max_i v_i - \min_i v_i$ and
+$V = W_V(1) / \eta_V$, in every entry
 
-$$\Big| \frac{W_{KQ}(1)}{\eta_V \eta_{KQ}} - W_0 \Big| \le \varphi R\, (e^{\eta_V R} - 1), \qquad
-R = \frac{1}{\eta_V} \max_x \Big( \max_i - \min_i \Big) (W_V(1)\, x)_i , \qquad
-\varphi = \max \Big( \tau, \frac{2 \tau}{N_{trg}}, \frac{\rho + \tau}{N'} \Big) .$$
+$$\Big| \frac{W_{KQ}(1)}{\eta_V \eta_{KQ}} - W_0 \Big| \le \frac{\varphi R}{2}\, (e^{\eta_V r} - 1), \qquad
+r = \max \mathrm{range}(V \bar x), \quad R = \max_t \mathrm{range}(V (x_t - \bar x)), \quad
+\varphi = \max_{i, j} \mathbb{E}\, \bar x_i\, (x_T)_j ,$$
+
+the first two maxima over all sequences.
 
 Let $d_l$ be the mean, over sequences of length l, of what attention to position l + 2 gains above attention to
 all positions. The shortcut then relates to the induction head as
@@ -22,8 +25,7 @@ $$\frac{W_0[p_{l+2},\, p_{T_l}]}{W_0[\mathrm{prev}\ w,\, \mathrm{tok}\ w]} = N_{
 ---
 The enumeration takes every sequence once, in integers, and knows the model only. The second step at
 $\eta_V > 0$, where p is not 1/N, is that of Algorithm 1 fed with every sequence. The bound: p - 1/N has entries of
-at most $(e^{\eta_V R} - 1) / N$ and sum 0, so no gain moves by more than $R (e^{\eta_V R} - 1) / 2$; no row of the
-mean embedding exceeds $\varphi$ on average.
+at most $(e^{\eta_V r} - 1) / N$ and sum 0, so no centred gain moves by more than $R (e^{\eta_V r} - 1) / 2$.
 """
 
 from fractions import Fraction
@@ -146,20 +148,18 @@ def steps(trained, sequences, vocabulary):
 
 
 @claim.reference
-def reach(first, lengths):
-    """R: the widest column of the closed form for one position, one token and one previous token together."""
-    values, L = np.asarray(first.lower), world.positions(lengths)
-    N = len(values)
-    here, token, before = values[:, :L], values[:, L : L + N], values[:, L + N :]
-    sums = here[:, :, None, None] + token[:, None, :, None] + before[:, None, None, :]
-    return exact((sums.max(axis=0) - sums.min(axis=0)).max())
-
-
-@claim.reference
-def share(lengths, vocabulary, triggers):
-    """phi."""
-    k = _population.constants(lengths, vocabulary, triggers)
-    return exact(max(k.tau, 2 * k.tau / triggers, (k.rho + k.tau) / k.others))
+def spread(first, lengths, sequences, vocabulary):
+    """Record(mean r, centred R, together phi): what the bound is made of, in integers."""
+    scale = lcm(*(entry.denominator for entry in first.lower.flat))
+    V, means, centred, together = (first.lower * scale).astype(int), [], [], 0
+    for k, q in lengths.items():
+        X, T = world.one_hot(sequences[k], world.positions(lengths), vocabulary), 2 * k + 3
+        total, logits = X.sum(axis=1), X @ V.T
+        sums = logits.sum(axis=1, keepdims=True)
+        means.append(Fraction(int(np.ptp(sums, axis=2).max()), T * scale))
+        centred.append(Fraction(int(np.ptp(T * logits - sums, axis=2).max()), T * scale))
+        together = together + q * over(total.T @ X[:, -1], len(X) * T)
+    return Record(mean=exact(max(means)), centred=exact(max(centred)), together=exact(together.max()))
 
 
 @claim.check("first-step")
@@ -196,10 +196,10 @@ def first_step_of_algorithm(steps, first):
 
 
 @claim.check("finite-rate")
-def finite_rate(steps, second, reach, share, rates, order=1):
+def finite_rate(steps, second, spread, rates, order=1, half=Fraction(1, 2)):
     """order: of the deviation in eta_V."""
     eta = exact([Fraction(str(rate)) for rate in rates])
-    bound = share * reach * (certify.exp(reach * eta) - 1) * eta**order / eta
+    bound = half * spread.together * spread.centred * (certify.exp(spread.mean * eta) - 1) * eta**order / eta
     off = abs(steps.second - second).largest(axis=(1, 2))
     return at_most(off, bound, within=steps.second.gap(), rate=np.array(rates))
 
@@ -236,6 +236,7 @@ claim.control(
 )  # fmt: skip
 claim.control("10% off", must_fail="shortcut-over-induction-in-figure-2", factor=Fraction(11, 10))
 claim.control("deviation of second order in the rate", must_fail="finite-rate", order=2)
+claim.control("a fiftieth of the bound", must_fail="finite-rate", half=Fraction(1, 100))
 
 
 @claim.figure

@@ -25,7 +25,7 @@ on samples and at the learning rate of the theorem, is run once on each side.
 """
 
 from fractions import Fraction
-from math import lcm
+from math import isqrt, lcm
 
 import numpy as np
 
@@ -94,8 +94,8 @@ def remainder(families, vocabulary):
 
 
 @claim.reference
-def first_bound(families, power=1):
-    return exact([_criterion.below(q, n**power) for n, q in families])
+def first_bound(families, root=False):
+    return exact([_criterion.below(q, isqrt(n) if root else n) for n, q in families])
 
 
 @claim.reference
@@ -213,7 +213,7 @@ def inaccurate(answered):
 
 # --- rivals and removed blocks ------------------------------------------------------------------------------
 
-claim.control("first bound without N_trg", power=0, must_fail="below-first-bound")
+claim.control("first bound of order 1 / sqrt(N_trg)", root=True, must_fail="below-first-bound")
 claim.control("second bound of order 1 / N_trg^2", squared=True, must_fail="above-second-bound")
 claim.control("shortcut 10% stronger", shortcut=Fraction(11, 10), must_fail="sharp-criterion")
 claim.control("criterion without its last sum", centring=0, must_fail="sharp-criterion")

@@ -7,7 +7,6 @@ z, row L + N + z the previous token z (absent at t = 1).
 """
 
 from collections.abc import Mapping
-from functools import cached_property
 from numbers import Real
 
 import numpy as np
@@ -63,44 +62,40 @@ class Embedded:
 
     def __init__(self, batch, positions, vocabulary):
         M, S = batch.tokens.shape
-        self.tokens, self.output, self.vocabulary = batch.tokens, batch.output, vocabulary
+        self.output, self.vocabulary = batch.output, vocabulary
         self.shape = (M, positions + 2 * vocabulary)
         self.inside = np.arange(S) < batch.length[:, None]
         self.uniform = self.inside / batch.length[:, None]
         token, before = (batch.tokens[np.arange(M), batch.length - j] for j in (1, 2))
-        first = positions + vocabulary
-        self.last = np.stack([batch.length - 1, positions + token, first + before], axis=1)
-        self._blocks = slice(0, S), slice(positions, first), slice(first, None)
-        self._places = np.arange(M)[:, None] * vocabulary + batch.tokens
+        self.last = np.stack([batch.length - 1, positions + token, positions + vocabulary + before], axis=1)
+        here, token = np.broadcast_to(np.arange(S), (M, S)), positions + batch.tokens
+        self._ones = np.concatenate([here, token, token[:, :-1] + vocabulary], axis=1)
 
-    @cached_property
-    def mean(self):
-        """X under uniform attention, (M, D): what both steps start from."""
-        return self.combined(self.uniform)
+    def summed(self, rows, weights, size):
+        """sum_m,t weights[m, t] e_r x_t^T with r = rows[m], (size, D); rows (M,), weights (M, S), 0 beyond T."""
+        each, D = np.concatenate([weights, weights, weights[:, 1:]], axis=1), self.shape[1]
+        places = self._ones + D * rows[:, None]
+        return np.bincount(places.ravel(), each.ravel(), size * D).reshape(size, D)
 
     def combined(self, weights):
         """sum_t weights[m, t] x_t of every sequence, (M, D); weights (M, S), 0 beyond T."""
-        M, N = len(weights), self.vocabulary
-        result = np.zeros(self.shape)
-        here, token, previous = (result[:, block] for block in self._blocks)
-        here[:] = weights
-        token[:] = np.bincount(self._places.ravel(), weights.ravel(), M * N).reshape(M, N)
-        shifted = self._places[:, :-1].ravel(), weights[:, 1:].ravel()
-        previous[:] = np.bincount(*shifted, M * N).reshape(M, N)
-        return result
+        return self.summed(np.arange(len(weights)), weights, len(weights))
 
     def products(self, vectors):
         """vectors[m] . x_t of every sequence and t, (M, S), of no account beyond T; vectors (M, D)."""
-        here, token, previous = (vectors[:, block] for block in self._blocks)
-        result = here + np.take_along_axis(token, self.tokens, axis=1)
-        result[:, 1:] += np.take_along_axis(previous, self.tokens[:, :-1], axis=1)
+        (M, D), S = self.shape, self.inside.shape[1]
+        each = vectors.take(self._ones + D * np.arange(M)[:, None])
+        result = each[:, :S] + each[:, S : 2 * S]
+        result[:, 1:] += each[:, 2 * S :]
         return result
 
 
 def softmax(logits):
     """Along the last axis."""
-    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)
+    weights = logits - logits.max(axis=-1, keepdims=True)
+    np.exp(weights, out=weights)
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return weights
 
 
 def logits(W_V, W_KQ, batch):
@@ -122,16 +117,17 @@ def answers(W_V, W_KQ, batch):
 
 def value_step(X):
     """Minus the gradient in W_V of the mean cross entropy at W_V = 0, W_KQ = 0, where p = 1/N: (N, D)."""
-    total = _grouped(X.output[:, None], X.mean, X.vocabulary)
-    return (total - total.sum(axis=0) / X.vocabulary) / len(X.mean)
+    total = X.summed(X.output, X.uniform, X.vocabulary)
+    return (total - total.sum(axis=0) / X.vocabulary) / len(X.output)
 
 
 def attention_step(X, W_V):
     """Minus the gradient in W_KQ of the mean cross entropy at W_KQ = 0 and the given W_V (N, D): (D, D)."""
-    wrong = softmax(X.mean @ W_V.T)
-    gains = X.products(W_V[X.output] - wrong @ W_V)
+    error = -softmax(X.combined(X.uniform) @ W_V.T)
+    error[np.arange(len(error)), X.output] += 1
+    gains = X.products(error @ W_V)
     centred = X.uniform * (gains - (X.uniform * gains).sum(axis=1, keepdims=True))
-    return _grouped(X.last, X.combined(centred), X.shape[1]).T / len(wrong)
+    return _grouped(X.last, X.combined(centred), X.shape[1]).T / len(error)
 
 
 def _grouped(places, vectors, size):
@@ -143,19 +139,23 @@ def _grouped(places, vectors, size):
     return ones.T @ vectors
 
 
-def trained(rng, distribution, vocabulary, triggers, samples, rates, separate=True, at_once=1024):
+def trained(rng, distribution, vocabulary, triggers, samples, rates, separate=True, at_once=512):
     """(W_V(1), W_KQ(1)) of Algorithm 1; rates: (eta_V, eta_KQ); separate: whether each step has its own samples."""
     size = positions(distribution)
-    rounds = range(2 if separate else 1)
-    batches = [training_sequences(rng, distribution, samples, vocabulary, triggers) for _ in rounds]
-    parts = [[Embedded(part, size, vocabulary) for part in split(batch, at_once)] for batch in batches]
-    W_V = rates[0] * sum(len(X.tokens) * value_step(X) for X in parts[0]) / samples
-    W_KQ = rates[1] * sum(len(X.tokens) * attention_step(X, W_V) for X in parts[-1]) / samples
-    return W_V, W_KQ
+
+    def mean(step, batch, *given):
+        """A step on all samples: parts that fit a processor's cache, embedded one at a time."""
+        parts = (Embedded(part, size, vocabulary) for part in split(batch, at_once))
+        return sum(len(X.output) * step(X, *given) for X in parts) / samples
+
+    first = training_sequences(rng, distribution, samples, vocabulary, triggers)
+    W_V = rates[0] * mean(value_step, first)
+    second = training_sequences(rng, distribution, samples, vocabulary, triggers) if separate else first
+    return W_V, rates[1] * mean(attention_step, second, W_V)
 
 
 def split(batch, at_once):
-    """The sequences in parts that fit a processor's cache."""
+    """The sequences in parts of so many."""
     for start in range(0, len(batch.tokens), at_once):
         yield Record(**{name: array[start : start + at_once] for name, array in vars(batch).items()})
 
