@@ -144,6 +144,6 @@ def draw(figure, evidence):
             bounds += [curve.bound[i], None]
         plot.bars_with_intervals(panel, labels, values, bounds, controls=grey)
     for panel in panels[-2:]:
-        panel.set_xlabel("weight of the question, exact: dashed")
+        panel.set_xlabel("weight (dashed: exact)")
     for panel in panels[1::2]:
         panel.set_yticklabels([])
