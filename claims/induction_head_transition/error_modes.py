@@ -137,13 +137,13 @@ def draw(figure, evidence):
     left, right = plot.panel_grid(figure, ["errors that are copies", "rates, $\\ell_{min} = 3$"])
     explained = evidence.of("explained")
     random = evidence.of("explained", control="copied from random positions")
-    names = [f"{a} to {b}" for a, b in ((14, 15), (12, 15), (8, 11), (5, 8), (3, 5), (3, 9))]
+    names = [f"{a} to {b}" for a, b in evidence.of("cells")]
     plot.bars_with_intervals(left, names, [explained[i] for i in range(len(names))])
     for y in range(len(names)):
         left.plot(random[y].middle, y, "x", color=plot.CONTROL["color"], label="control: random position")
-    left.set(xlim=(0, 1.02), xlabel="share of wrong answers")
-    rates = evidence.of("rates")
+    left.set(xlim=(0, 1.02), xlabel="share of wrong answers", ylabel="training lengths")
+    rates, longest = evidence.of("rates"), [b for _, b in evidence.of("widening")]
     for values, label in ((rates.pseudo, "pseudo trigger"), (rates.leftmost, "leftmost")):
-        plot.curve_with_bound(right, [5, 7, 9], values, label=label, marker="o", markersize=3)
+        plot.curve_with_bound(right, longest, values, label=label, marker="o", markersize=3)
     right.set(xlabel=r"$\ell_{max}$", ylim=(0, None))
     plot.legend([left, right])
