@@ -90,6 +90,17 @@ def found(path, split, sizes, temperature, length):
     )
 
 
+@claim.assumption
+def class_size(sizes):
+    return at_most(exact(2), exact(np.array(sizes)))
+
+
+@claim.assumption
+def embedding_dimension(sizes, extra):
+    """That of the features in training, k + extra."""
+    return at_most(exact(len(sizes) - 1), exact(len(sizes) + extra))
+
+
 @claim.check("programs-agree")
 def programs(full, reduced):
     return equal(full.optimum, reduced.optimum, within=full.optimum.gap() + reduced.optimum.gap())
