@@ -7,16 +7,21 @@ from verify import Record, train
 from . import world
 
 
-def descend(rng, labels, views, dimension, temperature, loss="nscl", steps=1500, keep=40, room=None):
+def descend(
+    rng, labels, views, dimension, temperature, loss="nscl", steps=1500, keep=40, room=None, near=None
+):
     """Gradient descent on the sphere from a Gaussian start, steps of P tau / 4, on "nscl" or "cl".
 
     room: coordinates in memory, of which all but the first `dimension` stay 0, so that other dimensions compile nothing.
+    near: embeddings (N, K, room) from which it starts instead, moved by a hundredth of the Gaussian vectors.
     Returns Record(steps (t,), embeddings (t, N, K, room) at these steps, last (N, K, room)), t about `keep`.
     """
     see = world.relations(labels, views)
     anchors, room = len(labels) * views, room or dimension
     start = np.zeros((anchors, room))
     start[:, :dimension] = rng.normal(size=(anchors, dimension))
+    if near is not None:
+        start = np.reshape(near, (anchors, room)) + 0.01 * start
     start /= np.linalg.norm(start, axis=1, keepdims=True)
     negatives = see.other if loss == "nscl" else ~see.positive
     told = train.log_grid(steps - 1, keep)

@@ -83,8 +83,11 @@ def spread_constant(temperature):
 
 @claim.reference
 def program(temperature, sizes=(2, 2, 2)):
-    """The convex program of a small instance with two views, whose balanced minimum is known too."""
-    return _program.smallest(np.repeat(np.arange(len(sizes)), sizes), 2, temperature)
+    """The convex program of a small instance with two views: Record(value, gram, terms at the solver's point)."""
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    found = _program.smallest(labels, 2, temperature)
+    terms = _collapse.measured([found.embeddings], labels, temperature)
+    return Record(value=found.value, gram=found.gram, terms=terms)
 
 
 @claim.reference
@@ -116,11 +119,6 @@ def elsewhere(tried, labels, temperature):
 @claim.measurement
 def at_lopsided(lopsided, temperature):
     return _collapse.measured([lopsided.embeddings], lopsided.labels, temperature)
-
-
-@claim.measurement
-def at_program(program, temperature, sizes):
-    return _collapse.measured([program.embeddings], np.repeat(np.arange(len(sizes)), sizes), temperature)
 
 
 # --- checks ---------------------------------------------------------------------------------------------------
@@ -160,16 +158,10 @@ def spread(elsewhere, at_lopsided, spread_constant):
     return at_most(left, right + right.gap(), within=left.gap())
 
 
-@claim.measurement
-def epsilon(along, minimum):
-    """The excess at every step."""
-    return along.loss - minimum
-
-
 @claim.check("collapse")
-def collapse(along, epsilon, classes, temperature, spread_constant, path):
+def collapse(along, minimum, classes, temperature, spread_constant, path):
     """The bound ends at the rounding of both sides."""
-    bound = _collapse.allowed(epsilon, classes, temperature, spread_constant)
+    bound = _collapse.allowed(along.loss - minimum, classes, temperature, spread_constant)
     rounding = _collapse.distances(along).gap() + 2 * bound.gap()
     return at_most(_collapse.distances(along), bound + rounding, step=[*path.steps.tolist(), "last"])
 
@@ -182,14 +174,13 @@ def program_value(program, small_minimum):
 
 
 @claim.check("program-collapses")
-def program_collapses(at_program, program, sizes, temperature, spread_constant):
+def program_collapses(program, sizes, temperature, spread_constant):
     """The solver's Gram matrix, by what its certificate allows."""
     epsilon = stack([program.value.gap()])
     bound = _collapse.allowed(epsilon, len(sizes), temperature, spread_constant)
+    found = _collapse.distances(program.terms)
     kept = [0, 1, 3]  # for classes of other sizes the mean is not 0, with or without collapse
-    return at_most(
-        _collapse.distances(at_program)[kept], bound[kept], within=_collapse.distances(at_program).gap()
-    )
+    return at_most(found[kept], bound[kept], within=found.gap())
 
 
 @claim.check("explicit-dual")
@@ -208,13 +199,13 @@ def narrow(rng, labels, views, classes, temperature):
     return _free.descend(rng, labels, views, classes - 2, temperature, steps=1000, keep=24, room=12)
 
 
-def above_its_end(path, labels, temperature):
-    """The excess of the contrastive loss above where the path ends."""
+def above_its_end(along, path, labels, temperature, minimum):
+    """The loss replaced by the minimum plus what the contrastive loss has above where the path ends."""
     losses = []
     for z in (*path.embeddings, path.last):
         mean = world.contrastive(world.log_sums(z, labels, temperature)).mean()
         losses.append(world.rounded_loss(mean, z, temperature))
-    return stack(losses) - losses[-1]
+    return Record(**{**vars(along), "loss": minimum + stack(losses) - losses[-1]})
 
 
 claim.control("descent in C - 2 dimensions", path=narrow, must_fail="attained")
@@ -227,7 +218,7 @@ claim.control(
     "constant of the spread 5% smaller", must_fail="spread",
     spread_constant=lambda spread_constant: spread_constant * Fraction(19, 20),
 )  # fmt: skip
-claim.control("contrastive descent", loss="cl", epsilon=above_its_end, must_fail="collapse")
+claim.control("contrastive descent", loss="cl", along=above_its_end, must_fail="collapse")
 claim.control(
     "minimum of the contrastive loss", must_fail="program",
     small_minimum=lambda sizes, temperature: world.smallest_contrastive(sum(sizes), 2, temperature),

@@ -125,10 +125,9 @@ def reached(ends):
     return stack([ends.cl[0], ends.nscl[1]])
 
 
-@claim.measurement
 def pinned(reached, minima, temperature, classes):
     """How far both gaps may be from those at the minimisers, given how far the losses may be: Record((classes,))."""
-    R, above = 2 / temperature, (reached - minima).upper
+    R, above = 2 / temperature, np.maximum((reached - minima).upper, 0.0)
     c, k = R**2 / (R - 1 + np.exp(-R)), (np.exp(R) - 1 - R) / R**2
     at_cl = above[0] + 2 * k * c * above[0] + np.sqrt(2 * c * above[0])
     at_nscl = 2 * (np.array(classes) + 1) * above[1] + np.sqrt(2 * above[1] / temperature)
@@ -144,28 +143,30 @@ def attained(reached, minima, classes):
 
 
 @claim.check("gap-at-cl")
-def contrastive_gap(ends, gap_at_cl, pinned, classes):
-    return equal(ends.gap[0], gap_at_cl, within=pinned.cl + ends.gap.gap(), classes=list(classes))
+def contrastive_gap(ends, reached, minima, gap_at_cl, temperature, classes):
+    within = pinned(reached, minima, temperature, classes).cl + ends.gap.gap()
+    return equal(ends.gap[0], gap_at_cl, within=within, classes=list(classes))
 
 
 @claim.check("gap-at-nscl")
-def supervised_gap(ends, gap_at_nscl, pinned, classes):
-    return equal(ends.gap[1], gap_at_nscl, within=pinned.nscl + ends.gap.gap(), classes=list(classes))
+def supervised_gap(ends, reached, minima, gap_at_nscl, temperature, classes):
+    within = pinned(reached, minima, temperature, classes).nscl + ends.gap.gap()
+    return equal(ends.gap[1], gap_at_nscl, within=within, classes=list(classes))
 
 
 @claim.check("excess-at-cl")
-def supervised_excess(ends, minima, excess, pinned, classes):
-    within = pinned.cl + 2 * (ends.nscl.gap() + minima.gap())
+def supervised_excess(ends, reached, minima, excess, temperature, classes):
+    within = pinned(reached, minima, temperature, classes).cl + 2 * (ends.nscl.gap() + minima.gap())
     return equal(ends.nscl[0] - minima[1], excess, within=within, classes=list(classes))
 
 
 @claim.check("slope")
-def slope(ends, slopes, pinned, classes):
+def slope(ends, reached, minima, slopes, temperature, classes):
     """Measured slopes at most the local one on their left, and at least that on their right."""
     gap, between = ends.gap[0], list(pairwise(classes))
     lengths = certify.log(exact([Fraction(b - 1, a - 1) for a, b in between]))
     measured = ((gap[1:] / gap[:-1]).log()) / lengths
-    unsure = (pinned.cl + ends.gap.gap()) / gap
+    unsure = (pinned(reached, minima, temperature, classes).cl + ends.gap.gap()) / gap
     within = 2 * (unsure[1:] + unsure[:-1]) / lengths
     return at_most(
         concatenate([measured, slopes[1:]]), concatenate([slopes[:-1], measured]),
