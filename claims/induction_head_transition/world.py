@@ -69,7 +69,7 @@ class Embedded:
         token, before = (batch.tokens[np.arange(M), batch.length - j] for j in (1, 2))
         self.last = np.stack([batch.length - 1, positions + token, positions + vocabulary + before], axis=1)
         here, token = np.broadcast_to(np.arange(S), (M, S)), positions + batch.tokens
-        self._ones = np.concatenate([here, token, token[:, :-1] + vocabulary], axis=1)
+        self._ones = np.concatenate([here, token, token[:, :-1] + vocabulary], axis=1, dtype=np.int32)
 
     def summed(self, rows, weights, size):
         """sum_m,t weights[m, t] e_r x_t^T with r = rows[m], (size, D); rows (M,), weights (M, S), 0 beyond T."""
@@ -143,14 +143,17 @@ def trained(rng, distribution, vocabulary, triggers, samples, rates, separate=Tr
     """(W_V(1), W_KQ(1)) of Algorithm 1; rates: (eta_V, eta_KQ); separate: whether each step has its own samples."""
     size = positions(distribution)
 
-    def mean(step, batch, *given):
-        """A step on all samples: parts that fit a processor's cache, embedded one at a time."""
-        parts = (Embedded(part, size, vocabulary) for part in split(batch, at_once))
+    def fresh():
+        """Samples in parts that fit a processor's cache."""
+        batch = training_sequences(rng, distribution, samples, vocabulary, triggers)
+        return [Embedded(part, size, vocabulary) for part in split(batch, at_once)]
+
+    def mean(step, parts, *given):
         return sum(len(X.output) * step(X, *given) for X in parts) / samples
 
-    first = training_sequences(rng, distribution, samples, vocabulary, triggers)
+    first = fresh()
     W_V = rates[0] * mean(value_step, first)
-    second = training_sequences(rng, distribution, samples, vocabulary, triggers) if separate else first
+    second = fresh() if separate else first
     return W_V, rates[1] * mean(attention_step, second, W_V)
 
 
