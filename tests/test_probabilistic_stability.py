@@ -265,10 +265,35 @@ def test_domination_is_sharp():
     assert not _comparison.is_dominated(Fraction(rate + 1e-9), Fraction(a))
 
 
+@pytest.mark.parametrize("rate", ["0.05", "0.15", "0.2"])
+def test_a_run_from_the_least_start_of_an_excursion_meets_the_bound(rate):
+    """The smallest factor is met at the largest p, by the noisy label; below the radius all factors are as stated."""
+    rate, a = Fraction(rate), Fraction(-4, 5)
+    largest = 4 * (1 + rate) ** 3 / (27 * rate)
+    least = 1 + rate * a - 4 * (1 + rate) ** 3 / 27
+    grid = [largest * k / 50 for k in range(51)]
+    assert min(abs(1 + rate * (y - s)) for s in grid for y in (1, a)) == least == 1 + rate * (a - largest)
+    k, radius = _comparison._power(rate, a, Fraction(1, 64)), Fraction(1, 4)
+    mean = np.mean([float(1 + rate * (y - radius**2 / 4)) ** -float(k) for y in (1, a)])
+    assert 1 - 1e-3 < mean < 1
+    bound = _comparison.excursion(rate, a, radius, Fraction(1, 2))
+    assert bound.middle == pytest.approx(0.5 ** float(k), rel=1e-12)
+
+
+def test_an_excursion_begins_below_the_start():
+    """From smaller starts fewer radii serve."""
+    args = Fraction(1, 10), Fraction(-4, 5), 1000, Fraction(1, 10**12)
+    bounds = [_comparison.collapse_in_phase_one(*args, Fraction(1, n)).upper for n in (1, 3, 30, 300)]
+    assert bounds == sorted(bounds)
+    assert bounds[0] < bounds[-1]
+    with pytest.raises(ValueError, match="no excursion bound"):
+        _comparison.collapse_in_phase_one(*args, Fraction(1, 2**12))
+
+
 def test_bounds_refuse_the_other_phase():
     level = Fraction(1, 10**6)
     with pytest.raises(ValueError, match="no excursion bound"):
-        _comparison.collapse_in_phase_one(Fraction(1, 2), Fraction(-4, 5), 100, level)
+        _comparison.collapse_in_phase_one(Fraction(1, 2), Fraction(-4, 5), 100, level, 1)
     with pytest.raises(ValueError, match="may rise above"):
         _comparison.collapse_below_linear(Fraction(1), Fraction(-4, 5), 100, level, 1)
 

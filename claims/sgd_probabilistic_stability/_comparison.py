@@ -29,30 +29,31 @@ def collapse_below_linear(rate, a, steps, level, start):
     return world.collapse_probability(linear, rate, steps, Fraction(level) / Fraction(start))
 
 
-def collapse_in_phase_one(rate, a, steps, level):
-    r"""Upper bound on P(p_T < level) where E log(1 + rate y) > 0, from p_0 > rho.
+def collapse_in_phase_one(rate, a, steps, level, start):
+    r"""Upper bound on P(p_T < level) where E log(1 + rate y) > 0, from p_0 >= start.
 
-    While s <= r, a step multiplies p by at least $f_y = 1 + \lambda (y - r)$. With $\mathrm{E} f_y^{-k} \le 1$ the
-    product of $f_y^{-k}$ is a supermartingale, so an excursion below $\rho = 2 \sqrt r$, which begins above
-    $c \rho$ with $c = 1 + \lambda a - 4 (1 + \lambda)^3 / 27$, ever falls below the level with probability at most
-    $(\text{level}/(c \rho))^k$; at most T excursions begin.
+    An excursion below a radius $\rho$ < start begins above $c \rho$, $c = 1 + \lambda a - 4 (1 + \lambda)^3 / 27$ the
+    smallest factor that a run can meet; at most T excursions begin. The best of some radii.
     """
     c = 1 + rate * a - 4 * (1 + rate) ** 3 / 27
     if not c > 0:
         raise ValueError(f"at rate {rate} a step may overshoot")
-    best = None
-    for r in (Fraction(1, 2**j) for j in range(4, 24)):
-        k = _power(rate, a, r)
-        if k is None:
-            continue
-        bound = certify.evaluate(
-            lambda level, c, r, k, steps: steps * (level / (2 * c * r.sqrt())) ** k,
-            Fraction(level), c, r, k, Fraction(steps),
-        )  # fmt: skip
-        best = bound if best is None or bound.upper < best.upper else best
-    if best is None:
+    radii = [Fraction(1, 2**j) for j in range(1, 12) if Fraction(1, 2**j) < start]
+    each = [excursion(rate, a, rho, Fraction(level) / (c * rho)) for rho in radii]
+    found = [steps * bound for bound in each if bound is not None]
+    if not found:
         raise ValueError(f"no excursion bound at rate {rate}: is E log(1 + rate y) positive?")
-    return best
+    return min(found, key=lambda bound: bound.upper)
+
+
+def excursion(rate, a, radius, depth):
+    r"""Upper bound on P(p ever falls to depth p_0 before it rises above the radius); None if none is found.
+
+    While p <= radius, a step multiplies p by at least $f_y = 1 + \lambda (y - \rho^2 / 4)$. With $\mathrm{E} f_y^{-k} \le 1$
+    the product of $f_y^{-k}$ is a supermartingale, and the bound is $\text{depth}^k$.
+    """
+    k = _power(rate, a, radius**2 / 4)
+    return None if k is None else certify.evaluate(lambda depth, k: depth**k, Fraction(depth), k)
 
 
 def _power(rate, a, r):

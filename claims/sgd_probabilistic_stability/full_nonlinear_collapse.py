@@ -7,10 +7,13 @@ where $2(1 + \lambda)^3 \le 27 (1 + \lambda a)$, no run of the full dynamics eve
 
 $$p_t \le p_0 \prod_{s < t} (1 + \lambda y_s), \qquad \Lambda_+ < 0 \implies p_t \to 0 \text{ almost surely;}$$
 
-where $\Lambda_+ > 0$, collapse is improbable: for levels $\varepsilon$ and T steps
+where $\Lambda_+ > 0$, collapse is improbable: with k > 0 such that $\mathrm{E}\,(1 + \lambda (y - \rho^2/4))^{-k} \le 1$, a run
+below the radius $\rho$ ever falls to $\delta p_0$ before it leaves with probability at most $\delta^k$, and so
 
-$$P(p_T < \varepsilon) \le T \left(\frac{\varepsilon}{c \rho}\right)^k, \quad \rho = 2 \sqrt r, \quad
-\mathrm{E}\,(1 + \lambda (y - r))^{-k} \le 1, \quad c = 1 + \lambda a - \tfrac{4}{27} (1 + \lambda)^3 .$$
+$$P(p_T < \varepsilon) \le T \left(\frac{\varepsilon}{c \rho}\right)^k, \quad
+c = 1 + \lambda a - \tfrac{4}{27} (1 + \lambda)^3, \quad \rho < p_0 .$$
+
+Near the saddle the bound of the linear run is attained, and that of one excursion up to the last step below the level.
 
 ---
 For u = w the other direction q = u - w stays 0 exactly; starts without that balance are tried as ablations.
@@ -27,6 +30,11 @@ from . import _comparison, world
 LEVEL = Fraction(1, 10**12)
 RATES = ("0.05", "0.1", "0.15", "0.2", "0.25", "0.3", "0.35", "0.45", "0.6", "0.75")
 PHASE_ONE, PHASE_THREE = slice(3), slice(6, 10)  # of RATES; those between need longer runs
+NEAR, DEPTH, SHRUNK = (
+    1e-20,
+    Fraction(4, 5),
+    Fraction(1, 8),
+)  # u_0 = w_0 near the saddle, and levels relative to p_0
 
 claim = Claim("sgd-probabilistic-stability/full-nonlinear-collapse", full={"runs": 2_000, "steps": 20_000})
 
@@ -52,22 +60,31 @@ def labels(rng, a, steps=6_000, runs=300, batch=1, other=None):
     return world.sampled(rng, world.batch_mean(law, batch), (steps, runs))
 
 
+@claim.instance
+def few_labels(rng, a, few=200, many=20_000, other=None):
+    """Labels of short runs near the saddle."""
+    return world.sampled(rng, world.law(["1", other or a]), (few, many))
+
+
 @claim.reference
-def least_collapse(rates, a, steps):
-    """Lower bound on P(p_T < level) in phase III; p_0^2 = 2 (1 + a) < 0.6325^2."""
-    return stack(
-        [
-            _comparison.collapse_below_linear(rate, Fraction(a), steps, LEVEL, Fraction("0.6325"))
-            for rate in rates[PHASE_THREE]
-        ]
-    )
+def least_collapse(rates, a, steps, few):
+    """Lower bounds in phase III, on P(p_T < level) from the minimum, p_0^2 = 2 (1 + a) < 0.6325^2, and near the saddle."""
+
+    def bounds(*of):
+        return stack(
+            [_comparison.collapse_below_linear(rate, Fraction(a), *of) for rate in rates[PHASE_THREE]]
+        )
+
+    return Record(minimum=bounds(steps, LEVEL, Fraction("0.6325")), near=bounds(few, SHRUNK, 1))
 
 
 @claim.reference
 def most_collapse(rates, a, steps):
-    """Upper bound on P(p_T < level) in phase I."""
-    each = [_comparison.collapse_in_phase_one(rate, Fraction(a), steps, LEVEL) for rate in rates[PHASE_ONE]]
-    return stack(each)
+    """Upper bounds in phase I, on P(p_T < level) from the minimum, and on one excursion near the saddle."""
+    a, start, radius = Fraction(a), Fraction("0.6324"), Fraction(1, 2**11)
+    minimum = [_comparison.collapse_in_phase_one(rate, a, steps, LEVEL, start) for rate in rates[PHASE_ONE]]
+    near = [_comparison.excursion(rate, a, radius, DEPTH) for rate in rates[PHASE_ONE]]
+    return Record(minimum=stack(minimum), near=stack(near))
 
 
 @claim.run
@@ -82,6 +99,19 @@ def path(labels, rates, start, steps):
     return Record(step=kept, log_size=log_size, product=product, size=size)
 
 
+@claim.run
+def near(few_labels, rates):
+    """Record(lowest, last) of (|u| + |w|) / p_0 from u_0 = w_0 near the saddle, (rates, runs)."""
+    step = np.array(rates, dtype=float)[:, None]
+    u = w = np.full((len(rates), few_labels.shape[1]), NEAR)
+    lowest = np.full(u.shape, np.inf)
+    for label in few_labels:
+        u, w = world.two_layer_step(u, w, step, label)
+        size = (np.abs(u) + np.abs(w)) / (2 * NEAR)
+        lowest = np.minimum(lowest, size)
+    return Record(lowest=lowest, last=size)
+
+
 @claim.measurement
 def in_phase_three(path, runs):
     return statistics.proportion((path.size[PHASE_THREE] < float(LEVEL)).sum(axis=1), runs)
@@ -93,9 +123,27 @@ def in_phase_one(path, runs):
 
 
 @claim.measurement
+def shrunk(near, many):
+    """Fraction of the short runs in phase III that end below the level."""
+    return statistics.proportion((near.last[PHASE_THREE] < float(SHRUNK)).sum(axis=1), many)
+
+
+@claim.measurement
+def dipped(near, many):
+    """Fraction of the short runs in phase I that were ever below the level."""
+    return statistics.proportion((near.lowest[PHASE_ONE] <= float(DEPTH)).sum(axis=1), many)
+
+
+@claim.measurement
 def resolution(runs):
     """What so many runs tell of an event that fails to happen in 1% of them; the bounds are nearer to 1 and 0."""
     return world.resolution(Fraction(99, 100), runs)
+
+
+@claim.measurement
+def fine_resolution(many):
+    """What so many runs tell of any event."""
+    return world.resolution(Fraction(1, 2), many)
 
 
 @claim.measurement
@@ -118,7 +166,7 @@ def lead(path, labels, rates, steps):
 @claim.check("collapse-in-phase-three")
 def collapse_in_phase_three(least_collapse, in_phase_three, resolution, rates):
     return at_most(
-        least_collapse,
+        least_collapse.minimum,
         in_phase_three,
         within=resolution,
         rate=np.array(rates, dtype=float)[PHASE_THREE],
@@ -127,9 +175,20 @@ def collapse_in_phase_three(least_collapse, in_phase_three, resolution, rates):
 
 @claim.check("no-collapse-in-phase-one")
 def no_collapse_in_phase_one(in_phase_one, most_collapse, resolution, rates):
-    return at_most(
-        in_phase_one, most_collapse, within=resolution, rate=np.array(rates, dtype=float)[PHASE_ONE]
-    )
+    rate = np.array(rates, dtype=float)[PHASE_ONE]
+    return at_most(in_phase_one, most_collapse.minimum, within=resolution, rate=rate)
+
+
+@claim.check("linear-bound-near-the-saddle")
+def linear_bound(least_collapse, shrunk, fine_resolution, rates):
+    rate = np.array(rates, dtype=float)[PHASE_THREE]
+    return at_most(least_collapse.near, shrunk, within=fine_resolution, rate=rate)
+
+
+@claim.check("excursions-near-the-saddle")
+def excursions(dipped, most_collapse, rates):
+    rate = np.array(rates, dtype=float)[PHASE_ONE]
+    return at_most(dipped, most_collapse.near, rate=rate)
 
 
 @claim.check("never-above-the-linear-run")
@@ -141,6 +200,8 @@ def never_above(lead, path, rates):
 claim.control("gradient descent on all data", batch=0, must_fail="collapse-in-phase-three")
 claim.control("batches of two", batch=2, must_fail="collapse-in-phase-three")
 claim.control("noisier labels", other="-0.95", must_fail="no-collapse-in-phase-one")
+claim.control("noise 5% smaller", other="-0.76", must_fail="linear-bound-near-the-saddle")
+claim.control("noise 6% larger", other="-0.85", must_fail="excursions-near-the-saddle")
 claim.control(
     "rates at which runs escape",
     chosen=(*RATES[:6], "1.1", "1.15", "1.2", "1.22"), must_fail="never-above-the-linear-run",
@@ -169,11 +230,11 @@ def draw(figure, evidence):
         markersize=3.5,
     )
     for name, phase in (("most_collapse", PHASE_ONE), ("least_collapse", PHASE_THREE)):
-        right.plot(rates[phase], evidence.of(name).middle, color=plot.COLORS[2], **plot.BOUND)
+        right.plot(rates[phase], evidence.of(name).minimum.middle, color=plot.COLORS[2], **plot.BOUND)
     right.axvline(0.25, color=plot.INK, linewidth=0.7)
     batches = evidence.of("path", control="batches of two")
     right.plot(
         rates, (batches.size < float(LEVEL)).mean(axis=1), label="control: batches of two", **plot.CONTROL
     )
-    right.set(xlabel=r"rate $\lambda$")
+    right.set(xlabel=r"rate $\lambda$; vertical: $\Lambda_+ = 0$")
     plot.legend([left, right], bound="bounds")

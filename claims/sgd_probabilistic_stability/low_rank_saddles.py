@@ -74,10 +74,10 @@ def bounds(exponents, steps):
 
 def _miss(rate, a, survives, steps):
     """Bound on the probability that a mode is on the wrong side of the level after T steps; p_0^2 = 2 (1 + a)."""
+    start, error = Fraction(np.sqrt(2 * float(1 + a))), Fraction(1, 2**40)
     if survives:
-        return _comparison.collapse_in_phase_one(rate, a, steps, LEVEL)
-    above = Fraction(np.sqrt(2 * float(1 + a))) * (1 + Fraction(1, 2**40))
-    return 1 - _comparison.collapse_below_linear(rate, a, steps, LEVEL, above)
+        return _comparison.collapse_in_phase_one(rate, a, steps, LEVEL, start * (1 - error))
+    return 1 - _comparison.collapse_below_linear(rate, a, steps, LEVEL, start * (1 + error))
 
 
 @claim.reference
