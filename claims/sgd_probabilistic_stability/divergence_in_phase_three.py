@@ -63,6 +63,12 @@ def _counted(rate, second, length):
     return found
 
 
+@claim.reference
+def radii(rates):
+    """R^2 / 4."""
+    return exact([(3 + rate) / rate for rate in rates])
+
+
 @claim.run
 def path(labels, rates, length, shrink=1.0):
     """Record(beyond (rates, L, runs): has |u + w| reached R after 1, ..., L steps; size: the last |u| + |w|)."""
@@ -95,6 +101,23 @@ def smallest(path, labels):
     return rounded(least, 8 * len(labels), least)
 
 
+@claim.measurement
+def factors(rates, radii):
+    """|p'| / |p| of one step with either label from p^2 = R^2, 1.01 R^2 and 3 R^2; (rates, 2, 3)."""
+    beyond = (Fraction(1), Fraction(101, 100), Fraction(3))
+    each = [
+        [[abs(1 + rate * (y - more * s)) for more in beyond] for y in (1, A)]
+        for rate, s in zip(rates, radii.lower, strict=True)
+    ]
+    return exact(np.array(each, dtype=object))
+
+
+@claim.assumption
+def dominated(rates):
+    """At the smallest rate no run rises above the linear one."""
+    return at_most(exact(2 * (1 + rates[0]) ** 3), exact(27 * (1 + rates[0] * A)))
+
+
 @claim.check("both-exponents-negative")
 def both_negative(exponents, rates):
     return less(exponents, 0, rate=np.array(rates, dtype=float))
@@ -110,8 +133,19 @@ def escape_probability(escaped, escapes, rates, share):
     return equal(escaped, escapes[:, -1], within=escaped.gap(), rate=np.array(rates, dtype=float))
 
 
-@claim.check("beyond-the-radius-runs-double")
-def doubling(smallest, after):
+@claim.check("no-escape-at-the-smallest-rate")
+def no_escape(escapes, rates):
+    return equal(escapes[0, -1], 0, rate=float(rates[0]))
+
+
+@claim.check("steps-double-beyond-the-radius")
+def doubling(factors, rates):
+    """Attained at the radius by the label 1."""
+    return at_most(exact(2), factors, rate=np.array(rates, dtype=float)[:, None, None])
+
+
+@claim.check("runs-double-beyond-the-radius")
+def doubling_of_runs(smallest, after):
     return at_most(exact(2**after), smallest)
 
 
@@ -122,7 +156,12 @@ claim.control(
     must_fail="escape-has-positive-probability",
 )
 claim.control("second label 15% nearer to 0", second=Fraction(-68, 100), must_fail="escape-probability")
-claim.control("half the radius", shrink=0.5, must_fail="beyond-the-radius-runs-double")
+claim.control("a rate 50% larger", chosen=("1.1", *RATES[1:]), must_fail="no-escape-at-the-smallest-rate")
+claim.control(
+    "a radius 1% smaller",
+    radii=lambda radii: radii * Fraction(99, 100), must_fail="steps-double-beyond-the-radius",
+)  # fmt: skip
+claim.control("half the radius", shrink=0.5, must_fail="runs-double-beyond-the-radius")
 
 
 @claim.figure

@@ -30,11 +30,8 @@ from . import _comparison, world
 LEVEL = Fraction(1, 10**12)
 RATES = ("0.05", "0.1", "0.15", "0.2", "0.25", "0.3", "0.35", "0.45", "0.6", "0.75")
 PHASE_ONE, PHASE_THREE = slice(3), slice(6, 10)  # of RATES; those between need longer runs
-NEAR, DEPTH, SHRUNK = (
-    1e-20,
-    Fraction(4, 5),
-    Fraction(1, 8),
-)  # u_0 = w_0 near the saddle, and levels relative to p_0
+NEAR = 1e-20  # u_0 = w_0 near the saddle
+DEPTH, SHRUNK = Fraction(17, 20), Fraction(1, 8)  # levels there, relative to p_0
 
 claim = Claim("sgd-probabilistic-stability/full-nonlinear-collapse", full={"runs": 2_000, "steps": 20_000})
 

@@ -29,7 +29,7 @@ BESIDE = (
     ("4", "15/10000"),
 )  # (1/h_i, delta) inside, outside, ...
 
-claim = Claim("sgd-probabilistic-stability/lucky-step-sizes", full={"runs": 200_000, "walks": 20_000})
+claim = Claim("sgd-probabilistic-stability/lucky-step-sizes", full={"runs": 400_000, "walks": 20_000})
 
 
 @claim.instance
@@ -51,12 +51,12 @@ def unstable_rates(curvature, samples=4):
 
 
 @claim.instance
-def drawn(rng, curvature, steps=8, runs=20_000):
+def drawn(rng, curvature, steps=8, runs=100_000):
     return world.sampled(rng, curvature, (steps, runs))
 
 
 @claim.instance
-def drawn_beside(rng, curvature, long=1_000, walks=1_000):
+def drawn_beside(rng, curvature, long=1_000, walks=2_000):
     return world.sampled(rng, curvature, (long, walks))
 
 

@@ -198,10 +198,23 @@ def phases_of_runs(decayed, chances):
     return equal(decayed, chances, within=decayed.gap() + chances.gap(), **AT)
 
 
+@claim.measurement
+def products(slopes, single_onsets):
+    """|(1 + rate)(1 + rate a)|, whose logarithm is 2 Lambda_+, just below each onset, at it and just above; (3, slopes)."""
+    near = [1 - Fraction(1, 10**5), 1, 1 + Fraction(1, 10**5)]
+    pairs = list(zip(slopes, single_onsets.lower, strict=True))
+    return exact([[abs((1 + c * rate) * (1 + c * rate * a)) for a, rate in pairs] for c in near])
+
+
 @claim.check("onset-of-phase-three")
-def onset_of_phase_three(slopes, single_onsets):
-    product = [(1 + rate) * (1 + rate * a) for a, rate in zip(slopes, single_onsets.lower, strict=True)]
-    return equal(exact(product), exact(1), a=np.array(slopes, dtype=float))
+def onset_of_phase_three(products, slopes):
+    return equal(products[1], exact(1), a=np.array(slopes, dtype=float))
+
+
+@claim.check("negative-from-the-onset-on")
+def negative_from(products):
+    """Lambda_+ is positive just below and negative just above."""
+    return less(concatenate([1 - products[0], products[2] - 1]), 0)
 
 
 @claim.check("larger-batches-collapse-later")
@@ -237,6 +250,11 @@ claim.control(
     "onset 10% later",
     single_onsets=lambda single_onsets: single_onsets * Fraction(11, 10), must_fail="onset-of-phase-three",
 )  # fmt: skip
+claim.control(
+    "onset 1% earlier",
+    single_onsets=lambda single_onsets: single_onsets * Fraction(99, 100),
+    must_fail="negative-from-the-onset-on",
+)
 claim.control(
     "onset of the small-step expansion",
     single_onsets=lambda slopes: exact([2 * (1 + a) / (1 + a * a) for a in slopes]),
@@ -281,4 +299,4 @@ def draw(figure, evidence):
         )
     right.axhline(0, color=plot.INK, linewidth=0.7)
     right.set(xlabel=r"rate $\lambda$", xlim=(0, 1.5), ylim=(-0.25, 0.15))
-    plot.legend([right, left], bound="exact, by batch size B", markerscale=0.8)
+    plot.legend([right, left], bound="exact", markerscale=0.8)

@@ -19,7 +19,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from verify import Claim, Record, certify, equal, exact, plot, stack, statistics
+from verify import Claim, Record, certify, concatenate, equal, exact, less, plot, stack, statistics
 
 from . import _uniform, world
 
@@ -143,12 +143,23 @@ def collapse_probability(collapsed, collapse, rates):
     return equal(collapsed, collapse.tested, within=resolution, rate=np.array(rates, dtype=float))
 
 
+@claim.measurement
+def products(saddles, thresholds):
+    """|1 - rate a| (1 + rate b), whose logarithm is 2 Lambda, just below each threshold, at it and just above; (3, saddles)."""
+    near = [1 - Fraction(1, 10**5), 1, 1 + Fraction(1, 10**5)]
+    pairs = list(zip(saddles, thresholds.lower, strict=True))
+    return exact([[abs(1 - c * rate * a) * (1 + c * rate * b) for (a, b), rate in pairs] for c in near])
+
+
 @claim.check("threshold")
-def threshold(saddles, thresholds):
-    product = [
-        (1 - rate * a) * (1 + rate * b) for (a, b), rate in zip(saddles, thresholds.lower, strict=True)
-    ]
-    return equal(exact(product), exact(1))
+def threshold(products):
+    return equal(products[1], exact(1))
+
+
+@claim.check("negative-from-the-threshold-on")
+def negative_from(products):
+    """The exponent is positive just below and negative just above."""
+    return less(concatenate([1 - products[0], products[2] - 1]), 0)
 
 
 OTHER = {"symmetric": "skewed", "skewed": "symmetric"}  # the same mean and second moment
@@ -197,6 +208,11 @@ claim.control(
     thresholds=lambda saddles: exact([2 * (b - a) / (a * a + b * b) for a, b in saddles]),
     must_fail="threshold",
 )  # fmt: skip
+claim.control(
+    "threshold 1% too small",
+    thresholds=lambda thresholds: thresholds * Fraction(99, 100),
+    must_fail="negative-from-the-threshold-on",
+)
 claim.control(
     "threshold 10% too large",
     thresholds=lambda thresholds: thresholds * Fraction(11, 10), must_fail="threshold",
