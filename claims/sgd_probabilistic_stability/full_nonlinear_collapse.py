@@ -149,15 +149,17 @@ def lead(path, labels, rates, steps):
 
     Only while p is a normal number: below, a step no longer rounds relatively.
     """
-    dominated = np.array(rates, dtype=float)[PHASE_THREE]
-    linear = np.cumsum(np.log1p(dominated[:, None, None] * labels.T), axis=2)
-    before = np.moveaxis(linear[..., path.step - 1], 2, 0) * (path.step > 0)[:, None, None]
+    before, largest = [], 0.0  # a rate at a time: at full size one takes some 300 MB
+    for rate in np.array(rates, dtype=float)[PHASE_THREE]:
+        linear = np.cumsum(np.log1p(rate * labels), axis=0)
+        before.append(linear[path.step - 1] * (path.step > 0)[:, None])
+        largest = max(largest, np.abs(linear).max())
     logs = path.log_size[:, PHASE_THREE]
     normal = ~(np.fmin.accumulate(logs) < np.log(np.finfo(float).tiny) + 50)
     with np.errstate(invalid="ignore"):
-        ahead = np.where(normal, logs - logs[0] - before, -1.0)
+        ahead = np.where(normal, logs - logs[0] - np.stack(before, axis=1), -1.0)
     most = np.clip(np.nan_to_num(ahead, nan=1.0), -1.0, 1.0).max(axis=2)
-    return rounded(most, 8 * steps, np.abs(linear).max())
+    return rounded(most, 8 * steps, largest)
 
 
 @claim.check("collapse-in-phase-three")

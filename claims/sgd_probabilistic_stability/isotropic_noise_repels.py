@@ -6,8 +6,8 @@ and c the first coordinate of n
 
 $$\Lambda = \log(1 + \lambda m) + \tfrac12\, \mathrm{E} \log\big(1 - (2 g' - g'^2)\, c^2\big) .$$
 
-For the same noise, m = 1/200 and all rates $0.1 \le \lambda < 1/2$ on a grid: $\Lambda < 0$ for $d \le 3$, $\Lambda > 0$ for
-$d \ge 5$.
+For the same noise, m = 1/200 and all rates $0.1 \le \lambda < 1/2$ on a grid: $\Lambda < 0$ for d = 2 and 3, $\Lambda > 0$ for
+d = 5 (at full size also d = 1 and 8).
 
 ---
 To second order $\Lambda = -\lambda \mathrm{E} e^T H e + \frac{\lambda^2}{2} (\mathrm{E}|He|^2 - 2 \mathrm{E}(e^T H e)^2)$:
@@ -136,6 +136,13 @@ claim.control(
 claim.control("exponent of the scalar law", exponents=as_scalar, must_fail="growth-rate", cases=HIGH)
 claim.control(
     "exponent of aligned noise", exponents=as_scalar, must_fail="attracts-in-low-dimension-only", cases=HIGH
+)
+claim.control(
+    "two dimensions fewer",
+    exponents=of_dimension,
+    shift=-2,
+    must_fail="attracts-in-low-dimension-only",
+    cases=HIGH,
 )
 claim.control("aligned noise", aligned=True, must_fail="runs-shrink-in-low-dimension-only", cases=HIGH)
 

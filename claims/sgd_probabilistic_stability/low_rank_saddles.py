@@ -38,7 +38,7 @@ def neurons(rng, count=3):
 
 
 @claim.instance
-def labels(rng, steps=3_000, runs=150):
+def labels(rng, steps=3_000, runs=400):
     """Labels of the scalar model, (T, n)."""
     return world.sampled(rng, world.law([1, A]), (steps, runs))
 

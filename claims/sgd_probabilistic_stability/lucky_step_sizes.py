@@ -22,12 +22,11 @@ from verify import Claim, certify, equal, exact, less, plot, stack, statistics
 from . import world
 
 INPUTS = ("1/4", "1/2", "1", "2", "4")
-BESIDE = (
-    ("1", "1/100"),
-    ("1", "1/10"),
-    ("4", "15/100000"),
-    ("4", "15/10000"),
-)  # (1/h_i, delta) inside, outside, ...
+BESIDE = {  # offsets delta by rate 1/h_i: two inside of the window, two outside
+    "1": ("1/100", "19/1000", "48/1000", "1/10"),
+    "4": ("15/100000", "3/10000", "75/100000", "15/10000"),
+}
+OFFSETS = [(Fraction(rate), Fraction(delta)) for rate, deltas in BESIDE.items() for delta in deltas]
 
 claim = Claim("sgd-probabilistic-stability/lucky-step-sizes", full={"runs": 400_000, "walks": 20_000})
 
@@ -74,9 +73,9 @@ def beside(curvature):
 
 @claim.reference
 def edges(curvature):
-    """|delta| > 0 at which the exponent changes its sign, for each of the rates in BESIDE."""
-    found = {rate: _edge(curvature, Fraction(rate)) for rate, _ in BESIDE}
-    return stack([found[rate] for rate, _ in BESIDE])
+    """|delta| > 0 at which the exponent changes its sign, for each of the offsets."""
+    found = {rate: _edge(curvature, Fraction(rate)) for rate in BESIDE}
+    return stack([found[rate] for rate, deltas in BESIDE.items() for _ in deltas])
 
 
 @claim.reference
@@ -86,7 +85,7 @@ def mean_square(curvature, unstable_rates):
 
 
 def rates_beside():
-    return [Fraction(rate) * (1 + Fraction(delta)) for rate, delta in BESIDE]
+    return [rate * (1 + delta) for rate, delta in OFFSETS]
 
 
 def _edge(law, rate):
@@ -145,7 +144,7 @@ def growth_beside(growth, beside):
 @claim.check("window")
 def window(growth, edges):
     """Runs shrink inside the window and grow outside of it."""
-    deltas = np.array([Fraction(delta) for _, delta in BESIDE], dtype=object)
+    deltas = np.array([delta for _, delta in OFFSETS], dtype=object)
     sign = np.where(deltas < edges.lower, 1, -1)
     return less(sign * growth, 0, delta=deltas.astype(float))
 
@@ -157,8 +156,9 @@ claim.control(
     must_fail="first-hit-ends-the-run",
 )
 claim.control("the largest curvature as well", samples=5, must_fail="mean-square-unstable")
-claim.control("exponent 50% too large", beside=lambda beside: 1.5 * beside, must_fail="growth-beside-the-hit")
-claim.control("windows ten times wider", edges=lambda edges: 10 * edges, must_fail="window")
+claim.control("exponent 30% too large", beside=lambda beside: 1.3 * beside, must_fail="growth-beside-the-hit")
+claim.control("windows 70% wider", edges=lambda edges: 1.7 * edges, must_fail="window")
+claim.control("windows 40% narrower", edges=lambda edges: 0.6 * edges, must_fail="window")
 
 
 @claim.figure
@@ -172,15 +172,15 @@ def draw(figure, evidence):
     )
     left.set(xlabel="fraction after 8 steps")
     growth, beside, edges = (evidence.of(name) for name in ("growth", "beside", "edges"))
-    deltas = np.array([float(Fraction(delta)) for _, delta in BESIDE])
-    for i, (rate, color) in enumerate((("1", plot.COLORS[0]), ("4", plot.COLORS[1]))):
-        two = slice(2 * i, 2 * i + 2)
-        error = [growth.middle[two] - growth.lower[two], growth.upper[two] - growth.middle[two]]
+    deltas = np.array([float(delta) for _, delta in OFFSETS])
+    for i, (rate, color) in enumerate(zip(BESIDE, plot.COLORS, strict=False)):
+        four = slice(4 * i, 4 * i + 4)
+        error = [growth.middle[four] - growth.lower[four], growth.upper[four] - growth.middle[four]]
         right.errorbar(
-            deltas[two], growth.middle[two], error, fmt="o", color=color, label=f"$1/h_i = {rate}$"
+            deltas[four], growth.middle[four], error, fmt="o", color=color, label=f"$1/h_i = {rate}$"
         )
-        right.plot(deltas[two], beside.middle[two], color=color, **plot.BOUND)
-        right.axvline(edges.middle[2 * i], color=color, linewidth=0.7, linestyle="-")
+        right.plot(deltas[four], beside.middle[four], color=color, **plot.BOUND)
+        right.axvline(edges.middle[4 * i], color=color, linewidth=0.7, linestyle="-")
     right.axhline(0, color=plot.INK, linewidth=0.7)
     right.set(xscale="log", xlabel=r"offset $\delta$")
     plot.legend([right, left], bound="exact; vertical: edge")
