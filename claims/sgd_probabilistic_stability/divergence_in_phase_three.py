@@ -101,7 +101,6 @@ def smallest(path, labels):
     return rounded(least, 8 * len(labels), least)
 
 
-@claim.measurement
 def factors(rates, radii):
     """|p'| / |p| of one step with either label from p^2 = R^2, 1.01 R^2 and 3 R^2; (rates, 2, 3)."""
     beyond = (Fraction(1), Fraction(101, 100), Fraction(3))
@@ -139,9 +138,9 @@ def no_escape(escapes, rates):
 
 
 @claim.check("steps-double-beyond-the-radius")
-def doubling(factors, rates):
+def doubling(rates, radii):
     """Attained at the radius by the label 1."""
-    return at_most(exact(2), factors, rate=np.array(rates, dtype=float)[:, None, None])
+    return at_most(exact(2), factors(rates, radii), rate=np.array(rates, dtype=float)[:, None, None])
 
 
 @claim.check("runs-double-beyond-the-radius")

@@ -80,7 +80,7 @@ def bounds(blocks):
     return stack([each.sum() / (k * len(each)) for k, each in enumerate(blocks, start=1)])
 
 
-@claim.measurement
+@claim.reference
 def spread_of_blocks(blocks, steps):
     """Standard deviation of a sum of T/k block norms, a step: a median is no further from its mean, (longest,)."""
     found = []

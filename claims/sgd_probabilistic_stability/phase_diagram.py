@@ -198,7 +198,6 @@ def phases_of_runs(decayed, chances):
     return equal(decayed, chances, within=decayed.gap() + chances.gap(), **AT)
 
 
-@claim.measurement
 def products(slopes, single_onsets):
     """|(1 + rate)(1 + rate a)|, whose logarithm is 2 Lambda_+, just below each onset, at it and just above; (3, slopes)."""
     near = [1 - Fraction(1, 10**5), 1, 1 + Fraction(1, 10**5)]
@@ -207,14 +206,15 @@ def products(slopes, single_onsets):
 
 
 @claim.check("onset-of-phase-three")
-def onset_of_phase_three(products, slopes):
-    return equal(products[1], exact(1), a=np.array(slopes, dtype=float))
+def onset_of_phase_three(slopes, single_onsets):
+    return equal(products(slopes, single_onsets)[1], exact(1), a=np.array(slopes, dtype=float))
 
 
 @claim.check("negative-from-the-onset-on")
-def negative_from(products):
+def negative_from(slopes, single_onsets):
     """Lambda_+ is positive just below and negative just above."""
-    return less(concatenate([1 - products[0], products[2] - 1]), 0)
+    below, _, above = products(slopes, single_onsets)
+    return less(concatenate([1 - below, above - 1]), 0)
 
 
 @claim.check("larger-batches-collapse-later")
