@@ -1,15 +1,15 @@
 r"""No decoder with $k < n(\omega - 1)$ parameters fits generic distributions; trained decoders with more fit them exactly.
 
 The log-odds of n contexts are a smooth map $\mathbb{R}^k \to \mathbb{R}^{n(\omega-1)}$. For $k < n(\omega-1)$ its image
-has measure 0, so almost no targets are reached. Its derivative has, at almost every point, rank
+has measure 0, so almost no targets are reached. Its derivative has, at almost every point, the rank
 
-$$\min\{\, n(\omega - 1),\ k - d \max(0, d - T + 1) \,\},$$
+$$\min\{\, n(\omega - 1),\ k \,\},$$
 
-T the longest context, provided that contexts end at enough positions: linear maps that fix the differences of
-positions are absorbed by the other layers. So the image
-has interior, and positive measure, from the very width at which k reaches $n(\omega-1)$. Training finds it: by
-Levenberg-Marquardt, no decoder 3 parameters short of $n(\omega-1)$ is brought to residual 0, and with twice $n(\omega-1)$
-some start is, for every target. A decoder that has the target's distributions exactly lies within rounding of it.
+for $d < T$, T the longest context, provided that contexts end at enough positions: else some change of all embeddings is
+undone by the other layers. So the image has interior, and positive measure, from the very width at which k reaches
+$n(\omega-1)$. Training finds it: by Levenberg-Marquardt, no decoder 3 parameters short of $n(\omega-1)$ is brought to
+residual 0, and with twice $n(\omega-1)$ some start is, for every target. A decoder that has the target's distributions
+exactly lies within rounding of it.
 
 ---
 Rank modulo a prime, for $\psi(x) = 1/(1+x^2)$; the trained decoders have GELU units. That an exact interpolant exists is
@@ -58,10 +58,10 @@ def arms(rng, contexts, targets, starts=12, narrow=9, wide=24, fewer=24):
 
 
 @claim.reference
-def dimension(tokens, contexts, d, longest, per_context=None):
+def dimension(tokens, contexts, d, per_context=None):
     """The rank for every width."""
     k = np.array([world.parameters(tokens, d, m) for m in WIDTHS])
-    return exact(np.minimum(len(contexts) * (per_context or tokens - 1), k - d * max(0, d - longest + 1)))
+    return exact(np.minimum(len(contexts) * (per_context or tokens - 1), k))
 
 
 @claim.run
