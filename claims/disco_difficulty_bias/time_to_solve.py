@@ -8,15 +8,16 @@ $$T(q) \le h n \le T(q) + h \Big( 1 + c \log \frac{q (1 - p_0)}{(1 - q) p_0} \Bi
 
 where T is the time of the gradient flow and
 
-- GRPO: $F(p) = (4p - 2) / \sqrt{p (1 - p)}$, $c = 1/2$;
-- Dr. GRPO: $F(p) = (2p - 1) / (p (1 - p)) + 2 \log (p / (1 - p))$, $c = 1$;
+- GRPO: $F(p) = (4p - 2) / \sqrt{p (1 - p)}$, $c = 1/4$;
+- Dr. GRPO: $F(p) = (2p - 1) / (p (1 - p)) + 2 \log (p / (1 - p))$, $c = 1/2$;
 - DisCO: $F(p) = \log (p / (1 - p))$, $c = 0$.
 
 Hence p = 1/2 is reached at $\kappa\, T \le 2 / \sqrt{p_0}$, $\ 1/p_0 + 2 \log(1/p_0)$ and $\log (1/p_0)$.
 
 ---
 The log-odds L move with speed $\kappa w(p)$, w being the method's weight. Speeds grow with p < 1/2, so steps lag behind the
-flow; a step takes the flow at least h w(p) / w(p') > h - c h (L' - L), since log w has slope at most c in L.
+flow; since log w has slope at most 2c in L, a step of length d in L takes the flow at least
+h (1 - exp(-2 c d)) / (2 c d) > h - c h d.
 """
 
 from fractions import Fraction
@@ -71,7 +72,7 @@ def times(levels, p0, K=10):
 def lag(levels, p0):
     """1 + c log-odds gained, in steps, (3, levels)."""
     gained = certify.log(np.array([[q * (1 - p0) / ((1 - q) * p0) for q in levels]], dtype=object))
-    return 1 + exact(np.array([[Fraction(1, 2)], [1], [0]], dtype=object)) * gained
+    return 1 + exact(np.array([[Fraction(1, 4)], [Fraction(1, 2)], [0]], dtype=object)) * gained
 
 
 @claim.reference
