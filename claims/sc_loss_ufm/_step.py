@@ -5,6 +5,8 @@ u = 1 + (k_a - 1) alpha = s^2 and v = 1 + (k_b - 1) delta = t^2, M is psd and si
 beta = -s t / sqrt(k_a k_b), 0 <= s^2 <= k_a, 0 <= t^2 <= k_b.
 """
 
+import contextlib
+
 import numpy as np
 
 DIGITS = 50
@@ -14,28 +16,42 @@ def minimisers(k_a, k_b, n_b, tau, ratios):
     """(alpha, beta, delta, u) of the optimum for every R in `ratios`, increasing from 1: (ratios, 4), right to rounding.
 
     Newton's method with 50 digits from one ratio to the next; t stays at its end sqrt(k_b), where the small classes are
-    one, once F still falls there.
+    one, once F still falls there. Another stationary point with s, t > 0 there is none: its Z would be psd as well.
     """
     import mpmath
     from mpmath import mpf
 
     found = []
     with mpmath.workdps(DIGITS):
-        k = k_a + k_b
-        s, t = mpmath.sqrt(mpf(k_b) / (k - 1)), mpmath.sqrt(mpf(k_a) / (k - 1))  # the simplex, at R = 1
-        end, last = mpmath.sqrt(k_b), mpf(1)
-        for ratio in ratios:
-            slope = slopes(k_a, k_b, mpf(ratio) * n_b, n_b, mpf(tau))
-            guess = s * last / ratio, min(t, end)
-            s, t = mpmath.findroot(lambda s, t, slope=slope: slope(s, t), guess)
-            if t > end:
-                t = end
-                s = mpmath.findroot(lambda s, slope=slope: slope(s, end)[0], guess[0])
-                assert slope(s, end)[1] < 0
-            last = mpf(ratio)
-            values = (s**2 - 1) / (k_a - 1), -s * t / mpmath.sqrt(k_a * k_b), (t**2 - 1) / (k_b - 1), s**2
+        root, k = mpmath.sqrt(k_a * k_b), k_a + k_b
+        last = mpf(1)
+        state = mpmath.sqrt(mpf(k_b) / (k - 1)), mpmath.sqrt(mpf(k_a) / (k - 1))  # the simplex, at R = 1
+        for ratio in map(mpf, ratios):
+            state = _advanced(state, last, ratio, k_a, k_b, n_b, mpf(tau))
+            (s, t), last = state, ratio
+            values = (s**2 - 1) / (k_a - 1), -s * t / root, (t**2 - 1) / (k_b - 1), s**2
             found.append([float(value) for value in values])
     return np.array(found)
+
+
+def _advanced(state, last, ratio, k_a, k_b, n_b, tau):
+    """(s, t) at a ratio from those at the one before, by half the way where Newton's method does not get there."""
+    import mpmath
+
+    slope, end = slopes(k_a, k_b, ratio * n_b, n_b, tau), mpmath.sqrt(k_b)
+    guess = mpmath.log(state[0] * last / ratio), min(state[1], end)
+    with contextlib.suppress(ValueError, ZeroDivisionError):  # what findroot raises when it gets nowhere
+        a, t = mpmath.findroot(lambda a, t: slope(mpmath.exp(a), t), guess)
+        if 0 < t <= end:
+            return mpmath.exp(a), t
+    with contextlib.suppress(ValueError, ZeroDivisionError):
+        s = mpmath.exp(mpmath.findroot(lambda a: slope(mpmath.exp(a), end)[0], guess[0]))
+        if slope(s, end)[1] < 0:
+            return s, end
+    if ratio < last * 1.01:
+        raise ArithmeticError(f"no optimum found at R = {float(ratio):g}")
+    middle = mpmath.sqrt(last * ratio)
+    return _advanced(_advanced(state, last, middle, k_a, k_b, n_b, tau), middle, ratio, k_a, k_b, n_b, tau)
 
 
 def slopes(k_a, k_b, n_a, n_b, tau):

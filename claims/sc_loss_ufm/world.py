@@ -30,7 +30,10 @@ def sc_loss(features, labels, temperature) -> float:
         raise ValueError(f"features are a (d, n) array of finite numbers, not {H.dtype} of shape {H.shape}")
     if y.shape != H.shape[1:] or y.dtype.kind not in "iu":
         raise ValueError(f"labels are ({H.shape[1]},) integers, not {y.dtype} of shape {y.shape}")
-    H, (positives, others) = H.astype(float), (mask[0] for mask in pairs(y[None]))
+    H, (positives, others) = (
+        H.astype(float),
+        (mask[0] for mask in pairs(np.unique(y, return_inverse=True)[1][None])),
+    )
     if not positives.any(axis=1).all():
         alone = sorted({int(label) for label in y[~positives.any(axis=1)]})
         raise ValueError(f"every class needs two samples, and there is one only of {alone}")
