@@ -9,6 +9,26 @@ from fractions import Fraction
 import numpy as np
 
 LARGE = 10**9
+WIDTH = {  # states, key dimensions, taps or positions
+    "time-invariant": 4, "time-varying": 5, "linear attention": 4, "softmax attention": 4, "convolution": 6,
+    "window attention": 6,
+}  # fmt: skip
+
+
+def standard(rng, L, architecture):
+    """T (L, L) of an architecture in WIDTH, with random parameters."""
+    width = WIDTH[architecture]
+    if architecture == "softmax attention":
+        return softmax_attention(rng, L, width)
+    if architecture == "window attention":
+        return softmax_attention(rng, L, 4, window=width)
+    makers = {
+        "time-invariant": lti,
+        "time-varying": ltv,
+        "linear attention": linear_attention,
+        "convolution": fir,
+    }
+    return makers[architecture](rng, L, width)
 
 
 def lti(rng, L, n):

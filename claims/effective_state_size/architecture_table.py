@@ -17,11 +17,8 @@ import numpy as np
 from verify import Claim, equal, exact, plot
 
 from . import _operators, world
+from ._operators import WIDTH
 
-WIDTH = {
-    "time-invariant": 4, "time-varying": 5, "linear attention": 4, "softmax attention": 4, "convolution": 6,
-    "window attention": 6,
-}  # fmt: skip
 claim = Claim(
     "effective-state-size/architecture-table",
     cases={"architecture": tuple(WIDTH)},
@@ -34,16 +31,7 @@ WINDOWED = ("convolution", "window attention")
 @claim.instance
 def operator(rng, architecture, length=32):
     """T (L, L); 4 to 6 states, key dimensions, taps or positions."""
-    width = WIDTH[architecture]
-    if architecture == "softmax attention":
-        return _operators.softmax_attention(rng, length, width)
-    if architecture == "window attention":
-        return _operators.softmax_attention(rng, length, 4, window=width)
-    maker = {
-        "time-invariant": _operators.lti, "time-varying": _operators.ltv,
-        "linear attention": _operators.linear_attention, "convolution": _operators.fir,
-    }  # fmt: skip
-    return maker[architecture](rng, length, width)
+    return _operators.standard(rng, length, architecture)
 
 
 @claim.reference

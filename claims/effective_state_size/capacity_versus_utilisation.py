@@ -5,8 +5,8 @@ $\lambda_j$, input weights $b_j$ and output weights $c_j$ in its eigenvectors' c
 
 $$k = \#\Big\{ \lambda : \lambda = \lambda_j \text{ for some } j, \textstyle\sum_{j : \lambda_j = \lambda} b_j c_j \ne 0 \Big\} .$$
 
-Then $\mathrm{ESS}_t = \min(k,\, t,\, L - t)$ for distinct nonzero counted modes, whatever the capacity n: a mode without
-input weight or output weight, and a copy of a mode, hold state that no effective state-size sees.
+If none of these modes is 0 and $L \ge 2k - 1$, then $\mathrm{ESS}_t = \min(k,\, t,\, L - t)$ whatever the capacity n: a
+mode without input weight or output weight, and a copy of a mode, hold state that no effective state-size sees.
 
 ---
 Models are exact, and hidden by a random integer change of coordinates, so that no mode can be read off their matrices.

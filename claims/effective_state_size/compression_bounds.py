@@ -64,7 +64,7 @@ def ranks(operator, length):
 
 @claim.reference
 def bounds(T, sizes=(1, 2, 3, 4), shift=0):
-    """For every r the lower bounds in both norms and the upper one; and the singular values of every block."""
+    """For every r the lower bounds in both norms and the upper one."""
     values = [certify.singular_values(T[t:, :t]) for t in range(1, len(T))]
     tails = [stack([tail(value, r + shift) for value in values]) for r in sizes]
     following = [

@@ -25,23 +25,12 @@ from verify import Claim, at_most, equal, exact, plot
 from . import _operators, world
 
 claim = Claim("effective-state-size/minimal-state-equals-rank", full={"length": 32, "draws": 40})
-NAMES = (
-    "time-invariant",
-    "time-varying",
-    "linear attention",
-    "softmax attention",
-    "convolution",
-    "window attention",
-)
+NAMES = tuple(_operators.WIDTH)
 
 
 @claim.instance
 def operators(rng, length=20):
-    o = _operators
-    return [
-        o.lti(rng, length, 4), o.ltv(rng, length, 5), o.linear_attention(rng, length, 4),
-        o.softmax_attention(rng, length, 4), o.fir(rng, length, 6), o.softmax_attention(rng, length, 4, window=6),
-    ]  # fmt: skip
+    return [_operators.standard(rng, length, name) for name in NAMES]
 
 
 @claim.instance

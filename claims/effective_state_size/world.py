@@ -41,19 +41,18 @@ def effective_state_sizes(T):
 
 
 def exact_rank(matrix):
-    """Rank of a matrix of integers and fractions, by elimination in rationals."""
-    return 0 if 0 in np.shape(matrix) else reduced(matrix)[1]
+    """Rank of a matrix of integers and fractions, without rounding."""
+    return 0 if 0 in np.shape(matrix) else rational(matrix).rank()
 
 
-def reduced(matrix):
-    """(reduced row echelon form as fmpq_mat, rank) of a matrix of integers and fractions."""
+def rational(matrix):
+    """A matrix of integers and fractions as fmpq_mat."""
     from flint import fmpq, fmpq_mat
 
     rows = np.asarray(matrix, dtype=object)
     if not all(isinstance(x, int | Fraction) for x in rows.flat):
         raise ValueError("an exact rank needs integers and fractions; for floats there are singular values")
-    entries = [fmpq(x.numerator, x.denominator) for x in rows.flat]
-    return fmpq_mat(*rows.shape, entries).rref()
+    return fmpq_mat(*rows.shape, [fmpq(x.numerator, x.denominator) for x in rows.flat])
 
 
 def minimal_recurrence(T):
@@ -76,7 +75,7 @@ def row_basis(matrix):
     """(basis (r, k) in reduced echelon form, its pivots) of the row space of a matrix (m, k)."""
     if 0 in matrix.shape:
         return np.zeros((0, matrix.shape[1]), dtype=object), []
-    form, rank = reduced(matrix)
+    form, rank = rational(matrix).rref()
     rows = [[Fraction(int(x.p), int(x.q)) for x in row] for row in form.table()[:rank]]
     return np.array(rows, dtype=object).reshape(rank, matrix.shape[1]), [
         next(j for j, x in enumerate(r) if x) for r in rows
