@@ -215,13 +215,14 @@ def natural(start, steps, correct, epsilon):
 
 
 def tied(start, steps, correct, epsilon, push):
-    """The run from correct paths that are equally likely."""
+    """The run from correct paths that are equally likely: a tie is kept, and none of them dies out."""
     even = np.append(np.full(correct, start[:correct].mean()), start[correct:])
     return path(even, steps, correct, epsilon, push)
 
 
 claim.control("natural gradient", path=natural, must_fail="rare-paths")
-claim.control("correct paths equally likely", path=tied, must_fail="rare-paths")
+claim.control("correct paths equally likely", path=tied, must_fail="exponents")
+claim.control("one wrong path more", miscounted=1, must_fail="rare-paths")
 claim.control("invariant with exp(-1.1 theta)", power=1.1, must_fail="invariant")
 claim.control("wrong paths pushed 10% less", push=0.9, must_fail="logits-keep-their-sum")
 claim.control("one wrong path more, time", miscounted=1, must_fail="time")
