@@ -60,6 +60,12 @@ def correctness(kernels, start, target):
     return valid / valid.sum(), law
 
 
+def valid_correctness():
+    """acc (4,) of the valid paths of TASK1 in the paper's chain: 0000, 0010, 0100, 0110."""
+    acc, _ = correctness(authors_chain(), *TASKS["TASK1"])
+    return acc[acc > 0]
+
+
 def instances(acc):
     """(members (c, n) of 0 and 1, weights (c,)): the sets of correct paths that can be, and their probabilities."""
     acc = np.asarray(acc)
