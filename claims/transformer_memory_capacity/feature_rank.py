@@ -29,7 +29,7 @@ claim = Claim(
         {"tokens": 4, "longest": 3, "d": 2},
         {"tokens": 3, "longest": 4, "d": 2},
     ),
-    full={"cases": ({"tokens": 5, "longest": 4, "d": 2}, {"tokens": 4, "longest": 4, "d": 8})},
+    full={"cases": ({"tokens": 6, "longest": 3, "d": 3},)},
 )
 DEGREES = (1, 2, 3)
 
