@@ -194,9 +194,11 @@ def explicit_dual(multiplier=1, several=(2, 3, 4)):
 # --- near rivals ----------------------------------------------------------------------------------------------
 
 
-def narrow(rng, labels, views, classes, temperature):
+def narrow(rng, labels, views, classes, dimension, temperature):
     """Descent in C - 2 dimensions."""
-    return _free.descend(rng, labels, views, classes - 2, temperature, steps=1000, keep=24, room=12)
+    return _free.descend(
+        rng, labels, views, classes - 2, temperature, steps=1000, keep=24, room=max(12, dimension)
+    )
 
 
 def above_its_end(along, path, labels, temperature, minimum):

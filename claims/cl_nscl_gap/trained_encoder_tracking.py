@@ -11,7 +11,8 @@ never saw, than under permuted ones.
 
 ---
 Encoders 24-64-32 with ReLU, Adam, full batch of 24 samples with two views, Gaussian classes, 21 seeds: as many as the median needs
-for an interval. The two inequalities hold for every embedding and test the losses, the rest is what training adds.
+for an interval. The two inequalities hold for every embedding and test the losses, the rest is what training adds. The sign of s is
+no law: with 20 classes of 6 samples, trained at temperature 1/2 for 250 steps, 21 seeds no longer resolve it.
 """
 
 from fractions import Fraction
@@ -25,7 +26,7 @@ from . import _encoder, world
 claim = Claim(
     "cl-nscl-gap/trained-encoder-tracking",
     cases={"temperature": (1.0, 0.5)},
-    full={"classes": (3, 5, 8, 12, 20), "samples": 120, "steps": 250},
+    full={"classes": (3, 5, 12), "samples": 60, "seeds": 41, "steps": 250},
 )
 CLASSES = (3, 6, 12)
 
