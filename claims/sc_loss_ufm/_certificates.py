@@ -72,8 +72,7 @@ def reduced(vectors, sizes, own, temperature):
 
     own: n_c - 1, or n_c where a sample is its own negative as well.
     Returns Record(optimum, primal = F(M), dual, tangent = F(M) - <D, M> - sum nu, Z; gram M, in floats and `enclosed`;
-    weights p_cc' (k, k), curvature w (k, k), least_curvature, looseness
-    max (n_c - 1) / (n_c p_c); sizes, own, temperature). Every Gram matrix M' of unit vectors has
+    weights p_cc' (k, k), curvature w (k, k), constants of `gram_bound`; sizes, own, temperature). Every Gram matrix M' of unit vectors has
 
         F(M') >= tangent + <Z, M'> + 1/2 e^{-2 delta/tau} sum_{c < c'} w_cc' (M'_cc' - M_cc')^2 ,  delta = max |M' - M| :
 
@@ -91,10 +90,16 @@ def reduced(vectors, sizes, own, temperature):
     curvature = similar * (constant[:, None] + constant) * pairs / temperature**2
     return Record(
         **_bounds(primal, D, M), enclosed=M, weights=weights, curvature=curvature,
-        least_curvature=curvature[np.triu_indices(len(off), 1)].smallest(),
-        looseness=(exact(np.asarray(sizes) - 1) / (weights.sum(axis=-1) * sizes)).largest(),
+        constants=_constants(weights, curvature, np.asarray(sizes), temperature),
         sizes=np.asarray(sizes), own=np.asarray(own), temperature=temperature,
     )  # fmt: skip
+
+
+def _constants(weights, curvature, sizes, tau):
+    """Record(flat = 2 / min w, three = 3 / tau, two = 2 / tau, loose = 4 tau max (n_c - 1) / (n_c p_c))."""
+    loose = exact(sizes - 1) / (weights.sum(axis=-1) * sizes)
+    least = curvature[np.triu_indices(len(sizes), 1)].smallest()
+    return Record(flat=2 / least, three=exact(3) / tau, two=exact(2) / tau, loose=4 * tau * loose.largest())
 
 
 def full(vectors, positives, allowed, temperature):
@@ -172,13 +177,13 @@ def gram_bound(excess, solution) -> Interval:
     within r_c of its class mean, r_c^2 = (n_c - 1)(1 - a_c) and 1 - a_c <= tau excess / (n_c p_c), p_c being e^{-2x/tau} of
     the solution's at least. Where 3b > tau, nothing is known but that the entries lie between -1 and 1.
     """
-    tau, excess = solution.temperature, np.maximum(excess.upper, 0)
-    far = (certify.sqrt(2 * excess / solution.least_curvature) * 3).upper > tau
+    excess, constants = np.maximum(excess.upper, 0), solution.constants
+    far = 3.01 * np.sqrt(excess * constants.flat.upper) > solution.temperature  # rounding is far below 1%
     excess = np.where(far, 0, excess)
-    b = certify.sqrt(2 * excess / solution.least_curvature)
-    x = b * certify.exp(3 * b / tau)
-    radius = certify.sqrt(certify.exp(2 * x / tau) * tau * excess * solution.looseness)
-    return (x + 2 * radius) * numbers(~far) + 2 * numbers(far)
+    b = certify.sqrt(excess * constants.flat)
+    x = b * certify.exp(b * constants.three)
+    bound = x + certify.sqrt(certify.exp(x * constants.two) * (excess * constants.loose))
+    return bound * numbers(~far) + 2 * numbers(far) if far.any() else bound
 
 
 def at_optimum(solution, temperature=None):
