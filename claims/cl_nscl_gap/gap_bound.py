@@ -196,7 +196,7 @@ def exchanged(losses):
 
 
 def positive_in_one(losses):
-    """What NT-Xent's denominator exceeds the decoupled one of NSCL by is at least the gap."""
+    """The gap with the positive twice in the denominator of CL, in place of once in both."""
     return Record(**{**vars(losses), "coupled": losses.doubled})
 
 
