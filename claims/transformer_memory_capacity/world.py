@@ -25,6 +25,15 @@ def words(tokens, longest):
     return [word for length in every for word in itertools.product(range(tokens), repeat=length)]
 
 
+def mixed_words(rng, tokens, longest, short, n):
+    """n contexts: all of up to `short` tokens, one of each greater length up to `longest`, others by chance."""
+    every = words(tokens, longest)
+    few = [c for c in every if len(c) <= short]
+    named = [(tokens - 1,) * t for t in range(short + 1, longest + 1)]
+    others = [c for c in every if len(c) > short and c not in named]
+    return [*few, *named, *(others[i] for i in rng.permutation(len(others))[: n - len(few) - len(named)])]
+
+
 def markov_documents(rng, count, tokens, length, concentration=0.5, shortest=None):
     """Documents (lists of tokens) of a first-order Markov source with Dirichlet(concentration) rows.
 
