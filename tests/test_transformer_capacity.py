@@ -94,6 +94,13 @@ def test_words_parameters_and_moebius():
     assert [world.mobius(n) for n in range(1, 13)] == [1, -1, -1, 0, -1, 1, -1, 0, 0, 1, -1, 0]
 
 
+def test_mixed_words_hold_all_short_ones_and_some_of_every_length():
+    found = world.mixed_words(np.random.default_rng(6), 3, 5, 2, 20)
+    assert len(found) == len(set(found)) == 20
+    assert set(world.words(3, 2)) <= set(found)
+    assert {len(c) for c in found} == {1, 2, 3, 4, 5}
+
+
 # --- exact arithmetic ---------------------------------------------------------------------------------------
 
 

@@ -12,8 +12,9 @@ from ._levenberg import padded
 def run(rng, contexts, counts, widths, modes, d, steps, rate=0.01):
     """Decoders trained from random starts by optax's Adam with a cosine schedule; positions stay as drawn.
 
-    counts (n, omega): N_cg. widths (R,); modes (R,): 0 attention, 1 attention forced onto the last position,
-    2 uniform attention. Returns Record(loss (steps + 1, R): -sum N_cg log p(g | c), in nats).
+    counts (n, omega): N_cg, or shares. widths (R,); modes (R,): 0 attention, 1 attention forced onto the last position,
+    2 uniform attention. Returns Record(step (steps + 1,), loss (steps + 1, R): -sum N_cg log p(g | c), in
+    nats).
     """
     jax = train.use_jax()
     tokens, lengths = padded(contexts)
@@ -29,7 +30,7 @@ def run(rng, contexts, counts, widths, modes, d, steps, rate=0.01):
     rates = rate * (1 + np.cos(np.pi * np.arange(steps + 1) / (steps + 1))) / 2
     fixed = active, forced.astype(float), P, tokens, lengths, counts.astype(float)
     _, out = train.loop(_step(), carry, rates, *fixed)
-    return Record(loss=out["loss"])
+    return Record(step=np.arange(steps + 1), loss=out["loss"])
 
 
 @cache

@@ -96,15 +96,15 @@ claim.control(
 @claim.figure
 def draw(figure, evidence):
     (panel,) = plot.panel_grid(figure, [""])
-    steps = np.arange(1, evidence.data["parameters"]["steps"] + 2)
     worlds = {"generic distributions": (0, (1, 1.1)), "one context with two next tokens": (0, (4, 1, 1, 1))}
     for name, look in worlds.items():
-        lowest = evidence.of("trained", control=name).loss.min(axis=1)
-        panel.plot(
-            steps[: len(lowest)], lowest, label=f"control: {name}", **{**plot.CONTROL, "linestyle": look}
-        )
-    lowest = evidence.of("trained").loss.min(axis=1)
-    panel.plot(steps[: len(lowest)], lowest, label="one-hot targets")
+        other = evidence.of("trained", control=name)
+        look = {**plot.CONTROL, "linestyle": look}
+        panel.plot(other.step + 1, other.loss.min(axis=1), label=f"control: {name}", **look)
+    own = evidence.of("trained")
+    panel.plot(own.step + 1, own.loss.min(axis=1), label="one-hot targets")
     panel.axhline(evidence.of("one_half").middle, **plot.BOUND, color=plot.INK)
-    panel.set(xscale="log", yscale="log", xlabel="step", ylabel="loss, best of all starts", ylim=(1e-3, None))
+    panel.set(
+        xscale="log", yscale="log", xlabel="step", ylabel="loss, least of all starts", ylim=(1e-3, None)
+    )
     plot.legend(panel, bound=r"$\log 2$")

@@ -118,15 +118,13 @@ def draw(figure, evidence):
     (panel,) = plot.panel_grid(figure, [""])
     losses, H = evidence.of("trained").loss, evidence.of("entropy").middle
     names = [f"{width} units" for width, _ in evidence.of("decoders")]
-    steps = np.unique(np.round(np.geomspace(1, evidence.data["parameters"]["steps"] + 1, 400)).astype(int))
+    steps = evidence.of("trained").step + 1
     for i, (name, (_, attention)) in enumerate(zip(names, evidence.of("decoders"), strict=True)):
         label = {LAST: "control: the last only", UNIFORM: "control: uniform attention"}.get(attention, name)
         look = {LAST: {**plot.CONTROL, "linestyle": (0, (4, 1, 1, 1))}, UNIFORM: plot.CONTROL}.get(attention)
         shown = {line.get_label() for line in panel.get_lines()}
         look = look or {"color": plot.COLORS[0 if i else 1], "linestyle": "-"}
-        panel.plot(
-            steps[: len(losses)], losses[:, i] / H - 1, label=None if label in shown else label, **look
-        )
+        panel.plot(steps, losses[:, i] / H - 1, label=None if label in shown else label, **look)
     for name in ("entropy_of_multisets", "entropy_of_last_tokens"):
         panel.axhline(evidence.of(name).middle / H - 1, color=plot.INK, **plot.BOUND)
     panel.set(xscale="log", yscale="log", xlabel="step", ylabel="loss over entropy, minus 1", ylim=(2e-3, 10))
