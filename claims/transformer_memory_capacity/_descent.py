@@ -12,9 +12,8 @@ from ._levenberg import padded
 def run(rng, contexts, counts, widths, modes, d, steps, rate=0.01):
     """Decoders trained from random starts by optax's Adam with a cosine schedule; positions stay as drawn.
 
-    counts (n, omega): N_cg, or shares. widths (R,); modes (R,): 0 attention, 1 attention forced onto the last position,
-    2 uniform attention. Returns Record(step (steps + 1,), loss (steps + 1, R): -sum N_cg log p(g | c), in
-    nats).
+    counts (n, omega): N_cg, or shares of 1. widths (R,); modes (R,): 0 attention, 1 attention forced onto the last
+    position, 2 uniform attention. Returns Record(step (steps + 1,), loss (steps + 1, R): -sum N_cg log p(g | c), nats).
     """
     jax = train.use_jax()
     tokens, lengths = padded(contexts)

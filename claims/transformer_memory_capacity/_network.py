@@ -93,10 +93,10 @@ def log_odds(theta, P, contexts):
 def exact_interpolant(theta, P, contexts, targets):
     """How far an exact interpolant is from a decoder, and how far rounding alone may have taken it.
 
-    targets: a function without arguments that returns log-odds (n, omega - 1) as balls. As many parameters as there are targets are set free, those on which the
-    targets depend most independently, all others stay. Returns Record(distance: enclosure of the free
-    parameters' distances to a decoder that has these log-odds exactly, amplification: float, by how much an error
-    of the log-odds moves a parameter at most).
+    targets: a function without arguments that returns log-odds (n, omega - 1) as balls. As many parameters as
+    there are targets are set free, those on which the targets depend most independently; all others stay. Returns
+    Record(distance: enclosure of the free parameters' distances to a decoder that has these log-odds exactly,
+    amplification: float, by how much an error of the log-odds moves a parameter at most).
     """
     from scipy.linalg import qr
 
