@@ -25,13 +25,13 @@ def arms(rng, n, draws, starts, narrow, wide, fewer):
 
 
 def residuals(trained, contexts, targets, P, arms):
-    """Of every decoder the largest error of a log-odds, and how large rounding alone could make it."""
+    """Of every decoder the largest error of a log-odds, and how large rounding alone could make it; `courses`."""
     errors, floors = [], []
     for run, (width, target, asked) in enumerate(zip(arms.width, arms.target, arms.asked, strict=True)):
         f, terms, magnitude = log_odds(chosen(trained.parameters, run, width), P, contexts)
         errors.append(rounded(np.max(asked[:, None] * np.abs(f - targets[target])), terms, magnitude))
         floors.append(rounding(2 * terms, magnitude))
-    return Record(error=stack(errors), floor=stack(floors))
+    return Record(error=stack(errors), floor=stack(floors), courses=courses(trained, arms))
 
 
 def best_runs(trained, arms, name):
@@ -52,17 +52,24 @@ def interpolants(trained, runs, P, contexts, targets, arms):
     )
 
 
-def draw_training(axes, evidence, needed, tokens, d):
-    """The residuals of all decoders of a claim against the steps, by kind."""
-    arms, norm = evidence.of("arms"), evidence.of("trained").norm
+def courses(trained, arms, most=12):
+    """The residuals (steps + 1, R) of up to `most` decoders of each kind, few enough to be kept for a figure."""
+    each = [np.flatnonzero(arms.name == name) for name in ("few", "narrow", "wide")]
+    runs = np.concatenate([mine[:: -(-len(mine) // most)] for mine in each])
+    return Record(name=arms.name[runs], width=arms.width[runs], norm=trained.norm[:, runs],
+                  step=np.arange(len(trained.norm)))  # fmt: skip
+
+
+def draw_training(axes, courses, needed, tokens, d):
+    """The residuals of decoders against the steps, by kind."""
     looks = {"few": plot.CONTROL, "narrow": {"color": plot.COLORS[1]}, "wide": {"color": plot.COLORS[0]}}
     for name, look in looks.items():
-        runs = np.flatnonzero(np.array(arms.name) == name)
-        share = world.parameters(tokens, d, int(arms.width[runs[0]])) / needed
+        runs = np.flatnonzero(np.array(courses.name) == name)
+        share = world.parameters(tokens, d, int(courses.width[runs[0]])) / needed
         label = "control: half the contexts" if name == "few" else f"$k$ = {share:.2f} $n(\\omega - 1)$"
         for i, run in enumerate(runs):
             style = {"linestyle": "-", **look, "linewidth": 0.8}
-            axes.plot(norm[:, run], label=None if i else label, **style)
+            axes.plot(courses.step, courses.norm[:, run], label=None if i else label, **style)
     axes.set(yscale="log", xlabel="step", ylabel="residual of the log-odds")
 
 

@@ -138,7 +138,9 @@ claim.control("one token more in the corpus", more=1, must_fail="exact-interpola
 def draw(figure, evidence):
     left, right = plot.panel_grid(figure, ["log-odds of the counts", "training from many starts"])
     p = evidence.data["parameters"]
-    _network.draw_training(right, evidence, p["n"] * (p["tokens"] - 1), p["tokens"], p["d"])
+    _network.draw_training(
+        right, evidence.of("residuals").courses, p["n"] * (p["tokens"] - 1), p["tokens"], p["d"]
+    )
     left.hist(evidence.of("targets").ravel(), bins=30, color=plot.COLORS[0], alpha=0.75)
     left.set(xlabel=r"$\log\,(N_{c\gamma} / N_{c\omega})$", ylabel="contexts and tokens")
     plot.legend([right, left])

@@ -102,5 +102,7 @@ claim.control("targets 0.1% away", moved=1e-3, must_fail="exact-interpolant")
 def draw(figure, evidence):
     (panel,) = plot.panel_grid(figure, [""])
     p = evidence.data["parameters"]
-    _network.draw_training(panel, evidence, p["n"] * (p["tokens"] - 1), p["tokens"], p["d"])
+    _network.draw_training(
+        panel, evidence.of("residuals").courses, p["n"] * (p["tokens"] - 1), p["tokens"], p["d"]
+    )
     plot.legend(panel)
