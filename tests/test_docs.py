@@ -74,3 +74,13 @@ def test_every_command_is_documented():
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
     page = (ROOT / "docs" / "commands.md").read_text()
     assert known == set(re.findall(r"^\$ verify (\w+) --help$", page, re.MULTILINE))
+
+
+@pytest.mark.skipif(not (ROOT / ".venv" / ".ready").exists(), reason="make has not set up this checkout")
+def test_the_site_is_built_and_loads_nothing_from_elsewhere():
+    subprocess.run(["make", "docs"], cwd=ROOT, check=True, capture_output=True, timeout=120)
+    pages = [page for page in (ROOT / "site").glob("*.html") if page.name != "404.html"]
+    assert {page.stem for page in pages} == {page.stem for page in PAGES}
+    for page in pages:
+        loaded = re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"(https?:[^\"]*)", page.read_text())
+        assert loaded == [], page.name
