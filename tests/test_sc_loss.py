@@ -160,6 +160,16 @@ def test_balanced_classes_make_a_simplex(k):
         assert holds(optimum, 4 * k * mpmath.log(3 + 4 * (k - 1) * mpmath.exp(-mpf(k) / ((k - 1) * tau))))
 
 
+def test_the_certificate_holds_far_from_the_optimum():
+    """Where the multipliers are not psd, and the bound pays for it."""
+    optimum, _ = world.reduced_optimum((7, 3, 2), 0.5)
+    found = world.at_simplex((7, 3, 2), 0.5)
+    assert certify.smallest_eigenvalue(found.Z).upper < 0
+    assert found.dual.upper < optimum.lower
+    assert found.primal.lower > optimum.upper
+    assert found.tangent.lower > optimum.upper
+
+
 def test_minorities_that_collapse_and_saddles_on_the_way():
     optimum, M = world.reduced_optimum([1000, 1000, *[2] * 5], 1.0)
     assert optimum.width <= 1e-12 * optimum.upper

@@ -1,7 +1,8 @@
 r"""With more dimensions than classes every local minimum is global: critical points that are not lead down, and training never stops short.
 
-For d > k every local minimum of L over unit features has the least loss. At a critical point whose features leave a
-dimension unused, the second derivative out of it along v is $2 v^T Z v$, with Z the multipliers of the n x n program there:
+For d > k every local minimum of L over unit features has the least loss, under a condition on the temperature that is
+conjectured to be superfluous and is not imposed here. At a critical point whose features leave a dimension unused, the
+second derivative out of it along v is $2 v^T Z v$, with Z the multipliers of the n x n program there:
 
 $$\text{local minimum} \ \Rightarrow\ Z \succeq 0 \ \Rightarrow\ \text{global minimum} .$$
 ---

@@ -115,9 +115,9 @@ def reached(approach, limits):
 
 @claim.check("rate")
 def slope(approach, limits, rate):
-    """Of delta where minorities do not collapse, between the last two ratios."""
-    apart = np.flatnonzero(limits.upper[:, 2] < 1)
-    logs = certify.log(abs(limits[apart, 2][:, None] - approach[apart, -3:, 2]))
+    """Between the last two ratios, of delta where minorities do not collapse."""
+    setting, of = np.nonzero((limits.upper < 1) | (np.arange(3) < 2))
+    logs = certify.log(abs(limits[setting, of][:, None] - approach[setting, -3:, of]))
     slopes = (logs[:, 1:] - logs[:, :-1]) / certify.log(exact(10))
     return equal(slopes[:, 1], rate, within=abs(slopes[:, 1] - slopes[:, 0]) + slopes.gap())
 

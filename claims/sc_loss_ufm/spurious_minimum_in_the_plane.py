@@ -7,7 +7,7 @@ $$\kappa(\tau) = \frac{2 q\, w (1 - w)}{\tau^2} + \frac{4 q}{S_C \tau^2} - \frac
 \qquad w = \frac{2}{S_A} ,$$
 
 $S_A = (q-1) e^{1/\tau} + q e^{-1/\tau} + 2$, $S_C = e^{-1/\tau} + 2q$: the second derivative along which both halves of C move
-towards A. It is not global: for $q \le 10$ it costs at least $2/\tau$ more. A third dimension opens a way down.
+towards A, or towards B. It is not global: for $q \le 6$ it costs at least $2/\tau$ more. A third dimension opens a way down.
 ---
 Derivatives are taken at exact cosines and sines. Training starts next to the point, once below and once above $\tau_q$.
 """
@@ -24,7 +24,7 @@ claim = Claim("sc-loss-ufm/spurious-minimum-in-the-plane", full={"qs": (2, 3, 4,
 
 
 @claim.instance
-def grid(temperatures=(0.1, 0.15, 0.2, 0.24, 0.26, 0.28, 0.3)):
+def grid(temperatures=(0.1, 0.15, 0.2, 0.24, 0.26, 0.28, 0.3, 0.5, 1.0)):
     return np.array(temperatures)
 
 
@@ -46,11 +46,17 @@ def critical(qs):
     return stack([certify.root(kappa, 0.2, 0.4, q) for q in qs])
 
 
-def kappa(tau, q):
+@claim.reference
+def curvature(qs, grid, squared=1):
+    """kappa, (qs, temperatures). squared=0: w in place of w (1 - w), for a control."""
+    return stack([stack([certify.evaluate(kappa, tau, q, squared) for tau in grid.tolist()]) for q in qs])
+
+
+def kappa(tau, q, squared=1):
     cold = (-1 / tau).exp()
     S_A, S_C = (q - 1) / cold + q * cold + 2, cold + 2 * q
     w = 2 / S_A
-    return 2 * q * w * (1 - w) / tau**2 + 4 * q / S_C / tau**2 - 8 / tau * (1 - cold / S_C)
+    return 2 * q * w * (1 - squared * w) / tau**2 + 4 * q / S_C / tau**2 - 8 / tau * (1 - cold / S_C)
 
 
 @claim.reference
@@ -87,6 +93,13 @@ def inside(expansions):
 
 
 @claim.measurement
+def halves(expansions):
+    """Second derivatives along which the two samples of C move towards A, (qs, temperatures)."""
+    found = [stack([at.inside for at in row])[:, -2:, -2:] for row in expansions]
+    return stack([each[:, 0, 0] + each[:, 1, 1] - 2 * each[:, 0, 1] for each in found])
+
+
+@claim.measurement
 def outside(expansions):
     """Least second derivatives out of the plane, (qs, temperatures)."""
     return stack([stack([certify.smallest_eigenvalue(at.outside) for at in row]) for row in expansions])
@@ -113,6 +126,12 @@ def arrived(ends, qs, draws, temperatures_of_runs):
 def stationary(expansions):
     slope = concatenate([at.slope for row in expansions for at in row])
     return equal(slope, 0, within=slope.gap(each=True))
+
+
+@claim.check("second-derivative")
+def second(halves, curvature, grid, qs):
+    within = halves.gap(each=True) + curvature.gap(each=True)
+    return equal(halves, curvature, within=within, temperature=grid, q=np.reshape(qs, (-1, 1)))
 
 
 @claim.check("strict-minimum-exactly-when-cold")
@@ -156,6 +175,7 @@ def down(outside, grid, qs):
 
 
 claim.control("one sample more in A", more=1, must_fail="critical-point")
+claim.control("w in place of w (1 - w)", squared=0, must_fail="second-derivative")
 claim.control("a class of four split in pairs", pairs=2, must_fail="strict-minimum-exactly-when-cold")
 claim.control("critical temperature 10% higher", critical=lambda critical: 1.1 * critical,
               must_fail="strict-minimum-exactly-when-cold")  # fmt: skip
@@ -188,7 +208,7 @@ def draw(figure, evidence):
         left.axvline(critical[i], color=plot.COLORS[i], **plot.BOUND)
         label = "control: four samples in C" if i == 0 else None
         left.plot(tau, rival[i], label=label, **plot.CONTROL)
-    left.set(xlabel=r"temperature $\tau$")
+    left.set(xlabel=r"temperature $\tau$", xlim=(0.09, 0.31))
     left.set_yscale("symlog", linthresh=1e-3, linscale=0.5)
     left.set_yticks([-10, -0.1, 0, 0.1], ["$-10$", "$-0.1$", "$0$", "$0.1$"])
     angle = np.linspace(0, 2 * np.pi, 200)
@@ -210,4 +230,4 @@ def draw(figure, evidence):
     right.text(0, 0.35, r"down if $\tau > \tau_q$", ha="center", va="center", fontsize=7.5)
     right.set(xlim=(-1.6, 1.6), ylim=(-1.5, 1.5), aspect="equal")
     right.set_axis_off()
-    plot.legend(left, bound=r"$\tau_q$, closed form")
+    plot.legend(left, bound=r"$\tau_q$")

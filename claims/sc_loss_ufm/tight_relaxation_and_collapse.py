@@ -4,7 +4,8 @@ For every temperature, class sizes $n_c \ge 2$ and dimension $d \ge k - 1$,
 
 $$\min_{\|h_i\| = 1} L(H) \ =\ \min_{G \succeq 0,\ G_{ii} = 1} f(G) \ =\ \min_{M \succeq 0,\ M_{cc} = 1} F(M) , \qquad L(H) = f(H^T H) ,$$
 
-and with M the minimiser of F, Z its multipliers, $p_c$ the softmax weight of other classes and w the least curvature of F,
+and with M the minimiser of F, Z its multipliers, $p_c$ the softmax weight of other classes
+at $\bar M$ and $w_{cc'}$ a lower bound on the curvature of F at M,
 
 $$L(H) - F(M) \ \ge\ \sum_c \frac{n_c p_c}{\tau} (1 - a_c) + \langle Z, \bar M \rangle
 + \frac{e^{-2\delta/\tau}}{2} \sum_{c < c'} w_{cc'} (\bar M_{cc'} - M_{cc'})^2 ,$$
