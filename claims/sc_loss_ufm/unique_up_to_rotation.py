@@ -6,7 +6,7 @@ $\epsilon_1$ and $\epsilon_2$ of the optimal one,
 
 $$\min_{Q^T Q = I} \| Q H_1 - H_2 \|_F^2 \ \le\ \| H_1^T H_1 - H_2^T H_2 \|_* \ \le\ \sqrt{2d}\ n\ (\epsilon_1 + \epsilon_2) .$$
 ---
-The first inequality is that of Powers and Stormer; epsilon follows from a loss and the certificate of the optimum. Pairs are
+The first inequality is that of Powers and Stormer, tried on random features as well; epsilon follows from a loss and the certificate of the optimum. Pairs are
 trained from independent random starts; each is aligned by the solution of the orthogonal Procrustes problem.
 """
 
@@ -77,6 +77,18 @@ def residual(first, second, aligned=True):
     return _certificates.procrustes(first, second, aligned)
 
 
+@claim.measurement
+def apart(start, other_start, sizes):
+    """Pairs before training, and two that share no direction, where the first inequality is an equality."""
+    n, runs = sum(sizes), len(start)
+    H, K = (
+        np.concatenate([each[:, :, :n], np.zeros((1, len(start[0]), n))]) for each in (start, other_start)
+    )
+    H[runs, 0], K[runs, 0] = 1, np.arange(n) % 2 * 2 - 1
+    differences = [certify.norm(G, "nuclear") for G in _certificates.gram(H) - _certificates.gram(K)]
+    return Record(residual=_certificates.procrustes(H, K), nuclear=stack(differences))
+
+
 def bounds(grams, reduced):
     """epsilon of both sets, (2, runs), from their losses."""
     runs = len(grams.losses) // 2
@@ -101,6 +113,12 @@ def programs(grams, reduced, sizes):
     return equal(grams.first[:, i, j], reduced.enclosed[labels[i], labels[j]], within=within)
 
 
+@claim.check("powers-stormer")
+def powers_stormer(apart, share=1):
+    nuclear = share * apart.nuclear
+    return at_most(apart.residual, nuclear, within=apart.residual.gap() + nuclear.gap())
+
+
 @claim.check("rotation")
 def rotation(residual, grams, reduced, sizes):
     factor = certify.sqrt(exact(2 * (len(sizes) + 1))) * sum(sizes)
@@ -117,6 +135,7 @@ claim.control(
     "program at a temperature 10% higher", must_fail="that-of-the-program", cases=IMBALANCED,
     reduced=lambda sizes, temperature: world.reduced(sizes, 1.1 * temperature),
 )  # fmt: skip
+claim.control("nuclear norm 10% smaller", share=0.9, must_fail="powers-stormer")
 claim.control("not aligned", aligned=False, must_fail="rotation")
 claim.control("aligned, one sample relabelled", moved=1, must_fail="rotation")
 
