@@ -10,11 +10,16 @@ $$error \ \le\ \frac{S}{S + d^4} \ \le\ 8 \tilde V + \frac{8}{\sqrt m} (V^s + V)
 
 ---
 By symmetry only the components along the line and along the sample matter, besides two chi-square variables: the law is exact.
+The limit is tried at $m = 10^{10}$. A sample is misplaced when $2 \langle u, \delta \rangle + rest \ge 1$, the first part Gaussian, the rest
+of mean 0 and variance at most $R^2$; so with $c = 1 / (2 \sqrt{\tilde V})$ and any s < 1 the error is off its limit by at most
+$\Phi(-(1-s)\,c) - \Phi(-c) + R^2 / (R^2 + s^2)$.
 """
+
+from fractions import Fraction
 
 import numpy as np
 
-from verify import Claim, at_most, certify, less, plot, stack, statistics
+from verify import Claim, at_most, certify, equal, less, plot, stack, statistics
 
 claim = Claim("cl-nscl-gap/directional-variance-decides", full={"draws": 2_000_000})
 SETTINGS = (
@@ -38,12 +43,40 @@ def one_sided_of(along, total, shots, dimension, rest):
     """Of two classes of equal covariance: t = 1, and E |u|^4 - v^2 = 2 tr Sigma^2 for a Gaussian."""
 
     def bound(a, v, m):
-        square = a**2 + (v - a) ** 2 / (dimension - 1)
-        noise = 2 * (2 * square / m).sqrt() + 2 * (2 * square).sqrt() / m + 2 * (a / m).sqrt()
-        S = 4 * a + rest * noise**2
+        S = 4 * a + rest * noise(a, v, m, dimension) ** 2
         return S / (S + 1)
 
     return certify.evaluate(bound, along, total, shots)
+
+
+def noise(a, v, m, dimension):
+    """R."""
+    square = a**2 + (v - a) ** 2 / (dimension - 1)
+    return 2 * (2 * square / m).sqrt() + 2 * (2 * square).sqrt() / m + 2 * (a / m).sqrt()
+
+
+@claim.reference
+def limit(settings, wider=1):
+    """Phi(-1 / (2 sqrt(wider Vt))): (settings,)."""
+    return stack([certify.evaluate(lambda a, w: tail(1, w * a), along, wider) for along, _ in settings])
+
+
+@claim.reference
+def off_limit(settings, dimension, endless):
+    """How far the error at `endless` shots may be from its limit: (settings,)."""
+
+    def off(a, v, m):
+        R = noise(a, v, m, dimension)
+        s = 2 * (R**2).root(3)  # whatever s, the bound holds; this one makes it small
+        # as the density falls from 0 on, the other side, with 1 + s, is nearer
+        return tail(1 - s, a) - tail(1, a) + R**2 / (R**2 + s**2)
+
+    return stack([certify.evaluate(off, *setting, endless) for setting in settings])
+
+
+def tail(x, a):
+    """Phi(-x / (2 sqrt a))."""
+    return (x / (8 * a).sqrt()).erfc() / 2
 
 
 @claim.reference
@@ -62,6 +95,12 @@ def wrong(rng, settings, shots, dimension, draws=40_000):
     )
 
 
+@claim.run
+def wrong_in_the_end(rng, settings, dimension, end_draws=200_000, endless=10**10):
+    """The same at one number of shots that is all but infinite: (settings,)."""
+    return np.array([count(rng, along, total, endless, dimension, end_draws) for along, total in settings])
+
+
 def count(rng, along, total, m, dimension, draws):
     across = (total - along) / (dimension - 1)
     sample, own, other = (rng.normal(size=draws) * np.sqrt(along) for _ in range(3))
@@ -78,6 +117,11 @@ def count(rng, along, total, m, dimension, draws):
 @claim.measurement
 def error(wrong, draws):
     return statistics.proportion(wrong, draws)
+
+
+@claim.measurement
+def error_in_the_end(wrong_in_the_end, end_draws):
+    return statistics.proportion(wrong_in_the_end, end_draws)
 
 
 def at(settings, shots):
@@ -111,6 +155,17 @@ def many(error):
     return less(error[1, -1], error[2, -1])
 
 
+@claim.check("limit")
+def tends_to_limit(error_in_the_end, limit, off_limit, settings):
+    names = at(settings, ())["setting"]
+    return equal(
+        error_in_the_end,
+        limit,
+        within=error_in_the_end.gap(each=True) + off_limit,
+        setting=[name for (name,) in names],
+    )
+
+
 # --- near rivals ----------------------------------------------------------------------------------------------
 
 
@@ -121,6 +176,7 @@ def with_second(setting):
 claim.control("8 Vt alone", finite=0, must_fail="proposition")
 claim.control("8 Vt alone, below the other bound", finite=0, must_fail="bounds-ordered")
 claim.control("centres taken as exact", rest=0, must_fail="one-sided")
+claim.control("limit of a Vt 20% larger", wider=Fraction(6, 5), must_fail="limit")
 claim.control("V = 2 in place of 20", settings=with_second((0.05, 2.0)), must_fail="few-shots")
 claim.control("Vt = 0.25 in place of 0.05", settings=with_second((0.25, 20.0)), must_fail="many-shots")
 
