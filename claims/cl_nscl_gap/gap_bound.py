@@ -14,7 +14,7 @@ the losses. With the positive pair added to both denominators (NT-Xent) the diff
 added twice to that of CL and once to that of NSCL it is still at most the paper's bound.
 
 ---
-Tight: two classes at opposite points attain the bound with $n_{max} - 1$. Tried: extremal embeddings, random ones,
+Tight: two classes at opposite points attain the mean over i, and of equal size the bound with $n_{max} - 1$. Tried: extremal embeddings, random ones,
 ones that were driven uphill, and relabellings of one embedding.
 """
 
@@ -34,6 +34,12 @@ def worlds(rng, draws=150, relabellings=50, starts=3):
     """A list of records (see `_embeddings.instance`), the worst cases first."""
     named = [*_embeddings.extremal(), *_embeddings.by_classes(rng), *_embeddings.adversarial(rng, starts)]
     return [*named, *_embeddings.drawn(rng, draws), *_embeddings.relabelled(rng, relabellings)]
+
+
+@claim.instance
+def opposites():
+    """Two classes at opposite points: those of equal size, then one of 1 and 8."""
+    return [one for one in _embeddings.extremal() if one.name.startswith("opposite")]
 
 
 @claim.space("worlds", build=lambda **data: [_embeddings.built(**data)])
@@ -76,6 +82,11 @@ def sharper(worlds, exponent):
 
 
 @claim.reference
+def sharper_at_opposites(opposites, exponent):
+    return sharper(opposites, exponent)
+
+
+@claim.reference
 def mass(worlds):
     """S_same / S_other of every anchor of every instance, by plain sums: (anchors,)."""
     return concatenate([mass_of(one) for one in worlds])
@@ -98,6 +109,11 @@ def losses(worlds):
     each = [losses_of(one) for one in worlds]
     join = {"gap": stack, "coupled": stack, "doubled": stack, "anchor": concatenate, "distance": concatenate}
     return Record(**{name: joined([part[name] for part in each]) for name, joined in join.items()})
+
+
+@claim.run
+def gap_at_opposites(opposites):
+    return losses(opposites).gap
 
 
 def losses_of(one):
@@ -145,6 +161,15 @@ def sharper_bounds(losses, sharper, worlds):
     return at_most(losses.gap, sharper, within=losses.gap.gap() + sharper.gap(), **at(worlds))
 
 
+@claim.check("attained-at-opposites")
+def attained(gap_at_opposites, sharper_at_opposites, opposites):
+    """The mean over samples by all of them, the bound with n_max - 1 by classes of equal size."""
+    even = [k for k, one in enumerate(opposites) if len({*one.sizes}) == 1]
+    bounds = concatenate([sharper_at_opposites[0], sharper_at_opposites[1][even]])
+    gap = concatenate([gap_at_opposites, gap_at_opposites[even]])
+    return equal(gap, bounds, within=gap.gap() + bounds.gap())
+
+
 @claim.check("not-negative")
 def not_negative(losses, worlds):
     return at_most(0, losses.gap, within=losses.gap.gap(), **at(worlds))
@@ -180,6 +205,7 @@ claim.control("exponent 1.9 / tau", exponent=NEARLY, must_fail="gap-at-most-boun
 claim.control("e in place of e^2", exponent=1, must_fail="gap-at-most-bound")
 claim.control("smallest class in place of the largest", size=min, must_fail="gap-at-most-bound")
 claim.control("sharper, exponent 1.9 / tau", exponent=NEARLY, must_fail="sharper-bounds")
+claim.control("attained, exponent 1.9 / tau", exponent=NEARLY, must_fail="attained-at-opposites")
 claim.control("n_max - 1 with the positive twice", less=1, must_fail="positive-twice-in-one")
 claim.control("mass 1% larger", mass=lambda mass: mass * Fraction(101, 100), must_fail="anchor-by-anchor")
 claim.control("mass 1% smaller", mass=lambda mass: mass * Fraction(99, 100), must_fail="softmax-distance")
