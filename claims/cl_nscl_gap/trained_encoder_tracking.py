@@ -6,7 +6,7 @@ $\Delta = L_{NSCL}(f) - L_{NSCL}(g)$ and $s = L_{CL}(f) - L_{CL}(g)$, for any pa
 
 $$\Delta \le \log\Big(1 + \frac{e^2}{C-1}\Big) + \max(s, 0) .$$
 
-Observed at the end of training: s < 0; $\Delta$ and the gap of f fall as C grows; and $L_{NSCL}(f)$ is smaller under the true labels, which f
+Observed at the end of training, in batches of one size: s < 0; $\Delta$ and the gap of f fall as C grows and classes shrink; and $L_{NSCL}(f)$ is smaller under the true labels, which f
 never saw, than under permuted ones.
 
 ---
