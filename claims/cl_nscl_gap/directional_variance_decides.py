@@ -11,8 +11,8 @@ $$error \ \le\ \frac{S}{S + d^4} \ \le\ 8 \tilde V + \frac{8}{\sqrt m} (V^s + V)
 ---
 By symmetry only the components along the line and along the sample matter, besides two chi-square variables: the law is exact.
 The limit is tried at $m = 10^{10}$. A sample is misplaced when $2 \langle u, \delta \rangle + rest \ge 1$, the first part Gaussian, the rest
-of mean 0 and variance at most $R^2$; so with $c = 1 / (2 \sqrt{\tilde V})$ and any s < 1 the error is off its limit by at most
-$\Phi(-(1-s)\,c) - \Phi(-c) + R^2 / (R^2 + s^2)$.
+of mean 0 and variance at most $R^2$; so with $c = 1 / (2 \sqrt{\tilde V})$ and any s > 0 the error lies between the two of
+$\Phi(-(1 \mp s)\,c) \pm R^2 / (R^2 + s^2)$.
 """
 
 from fractions import Fraction
@@ -56,22 +56,18 @@ def noise(a, v, m, dimension):
 
 
 @claim.reference
-def limit(settings, wider=1):
-    """Phi(-1 / (2 sqrt(wider Vt))): (settings,)."""
-    return stack([certify.evaluate(lambda a, w: tail(1, w * a), along, wider) for along, _ in settings])
+def limit(settings, dimension, endless, wider=1):
+    """Phi(-1 / (2 sqrt(wider Vt))), with how far the error at `endless` shots may be from it: (settings,)."""
 
+    def end(sign):
+        def of(a, v, m, w):
+            R = noise(a, v, m, dimension)
+            s = 2 * (R**2).root(3)  # whatever s, the bound holds; this one makes it small
+            return tail(1 - sign * s, w * a) + sign * R**2 / (R**2 + s**2)
 
-@claim.reference
-def off_limit(settings, dimension, endless):
-    """How far the error at `endless` shots may be from its limit: (settings,)."""
+        return stack([certify.evaluate(of, *setting, endless, wider) for setting in settings])
 
-    def off(a, v, m):
-        R = noise(a, v, m, dimension)
-        s = 2 * (R**2).root(3)  # whatever s, the bound holds; this one makes it small
-        # as the density falls from 0 on, the other side, with 1 + s, is nearer
-        return tail(1 - s, a) - tail(1, a) + R**2 / (R**2 + s**2)
-
-    return stack([certify.evaluate(off, *setting, endless) for setting in settings])
+    return certify.bracket(end(-1), end(1), "the limit and what the noise of the centres may change")
 
 
 def tail(x, a):
@@ -156,14 +152,10 @@ def many(error):
 
 
 @claim.check("limit")
-def tends_to_limit(error_in_the_end, limit, off_limit, settings):
+def tends_to_limit(error_in_the_end, limit, settings):
     names = at(settings, ())["setting"]
-    return equal(
-        error_in_the_end,
-        limit,
-        within=error_in_the_end.gap(each=True) + off_limit,
-        setting=[name for (name,) in names],
-    )
+    within = error_in_the_end.gap(each=True) + limit.gap(each=True)
+    return equal(error_in_the_end, limit, within=within, setting=[name for (name,) in names])
 
 
 # --- near rivals ----------------------------------------------------------------------------------------------
