@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_report import TITLES, pages, suite  # noqa: F401  (fixtures)
+from tests.test_report import TITLES, pages, suite  # noqa: F401 - pytest takes fixtures by name
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -29,7 +29,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def site(pages, tmp_path_factory) -> Path:  # noqa: F811
+def site(pages, tmp_path_factory) -> Path:  # noqa: F811 - the argument is the fixture
     folder = tmp_path_factory.mktemp("report")
     (folder / "index.html").write_text(pages.index(), encoding="utf-8")
     for claim_id in pages.claims:

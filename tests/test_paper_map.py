@@ -108,7 +108,7 @@ def test_a_valid_map(valid: PaperMap, tmp_path: Path) -> None:
 
 def test_rows_are_frozen(valid: PaperMap) -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        valid.row("first-paper/two").title = "new"  # type: ignore[misc]
+        valid.row("first-paper/two").title = "new"  # type: ignore[misc] - what the type forbids is tried
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from verify import explain, instances, terminal
 from verify.errors import SetupError
+from verify.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
     from verify.suite import Suite
     from verify.workers import Pool
 
-INTERRUPTED = 130
 TIGHTER = 1e-3  # relative; an instance that is less than that above the claim's own is not worth keeping
 INLINE = 400  # characters of data that a line of Python still shows
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from verify import statistics
-from verify.claim import ASSUMPTION, Claim, Space, check_key
+from verify.claim import ASSUMPTION, Claim, Space, check_key, check_name
 from verify.errors import SetupError
 from verify.evaluation import compared, scaled
 from verify.evidence import describe_comparison
@@ -111,7 +111,8 @@ def _scaling(name: str, factor: float) -> Callable[..., Any]:
         return scaled(values[name], factor)
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    altered.__signature__ = inspect.Signature([inspect.Parameter(name, kind)])  # type: ignore[attr-defined]
+    # what `inspect` reads; typeshed has no such attribute of a function
+    vars(altered)["__signature__"] = inspect.Signature([inspect.Parameter(name, kind)])
     return altered
 
 
@@ -139,7 +140,7 @@ class Search:
     def depends(self, key: str) -> bool:
         """Whether a check or assumption depends on the instance of the space."""
         world = self.worlds[0]
-        return world.key(key) != given(world, self.space.of, object()).key(key)  # type: ignore[no-any-return]
+        return bool(world.key(key) != given(world, self.space.of, object()).key(key))
 
     def outcome(self) -> dict[str, Any]:
         """Searches, and says what was found, as plain data.
@@ -181,7 +182,7 @@ class Search:
             for key in self.checks:
                 records = [self.describe(world, key) for world in (*self.worlds, *worlds)]
                 ratios = [record["tightness"] for record in records if record["tightness"] is not None]
-                own[_name(key)] = max(ratios, default=None)
+                own[check_name(key)] = max(ratios, default=None)
         if counter.count:
             raise SetupError(
                 f"{self.claim.id}: its checks on {self.space.of} are statistical ({counter.count} intervals): "
@@ -219,13 +220,13 @@ class Search:
             return
         for key in self.checks:
             record = self.describe(world, key)
-            found = Found(data, _name(key), record["tightness"] or 0.0, record)
+            found = Found(data, check_name(key), record["tightness"] or 0.0, record)
             self.remember(found)
             yield found
 
     def describe(self, world: World, key: str) -> dict[str, Any]:
         """The record of one check in a world."""
-        return describe_comparison(_name(key), compared(world, key), world.case)
+        return describe_comparison(check_name(key), compared(world, key), world.case)
 
     def remember(self, found: Found) -> None:
         """The worst of each check; of counterexamples the smallest."""
@@ -341,7 +342,8 @@ def plain_data(drawn: Any) -> dict[str, Any]:
             return value.tolist()
         raise SetupError(f"a space draws plain data; {type(value).__name__} is none")
 
-    return json.loads(json.dumps(dict(drawn), default=lists, allow_nan=False))  # type: ignore[no-any-return]
+    plain: dict[str, Any] = json.loads(json.dumps(dict(drawn), default=lists, allow_nan=False))
+    return plain
 
 
 def floats(data: Any) -> list[float]:
@@ -366,10 +368,6 @@ def with_floats(data: Any, values: Sequence[float]) -> Any:
         return [put(value) for value in item] if isinstance(item, list) else item
 
     return put(data)
-
-
-def _name(key: str) -> str:
-    return key.removeprefix("check[").removesuffix("]")
 
 
 def _size(data: Data) -> tuple[int, str]:

@@ -29,6 +29,11 @@ def check_key(name: str) -> str:
     return f"check[{name}]"
 
 
+def check_name(key: str) -> str:
+    """The name of the check with that key."""
+    return key.removeprefix("check[").removesuffix("]")
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A named function; `layers` are what replaced it, each asking for the one before by its own name."""
@@ -167,7 +172,7 @@ class Claim:
     @property
     def checks(self) -> list[str]:
         """Names of the checks."""
-        return [key.removeprefix("check[").removesuffix("]") for key in self.named(CHECK)]
+        return [check_name(key) for key in self.named(CHECK)]
 
     def replace(self, **changes: Any) -> Claim:
         """An altered claim: quantity=function or parameter=value. Controls are built on it."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from verify.errors import SetupError
+from verify.files import replace_file
 
 Data = Mapping[str, Any]
 Kept = dict[str, dict[str, Data]]
@@ -23,7 +23,7 @@ def read(root: Path, claim_id: str) -> Kept:
     """{space: {name: data}}; empty if nothing was kept. SetupError if it is no such file."""
     file = path(root, claim_id)
     try:
-        content = json.loads(file.read_text(), parse_constant=_refuse)
+        content: Any = json.loads(file.read_text(), parse_constant=_refuse)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
@@ -32,20 +32,15 @@ def read(root: Path, claim_id: str) -> Kept:
     tables += [data for table in tables[1:] if isinstance(table, dict) for data in table.values()]
     if not all(isinstance(table, dict) for table in tables):
         raise _unusable(file, "it is not {space: {name: {argument: value}}}")
-    return content  # type: ignore[no-any-return]
+    kept: Kept = content
+    return kept
 
 
 def keep(root: Path, claim_id: str, of: str, name: str, data: Data) -> Path:
     """Adds an instance to the file, in place of one of the same name; all of the file is written, or nothing."""
     file, content = path(root, claim_id), read(root, claim_id)
     content.setdefault(of, {})[name] = data
-    part = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        part.write_text(json.dumps(content, allow_nan=False, indent=1) + "\n")
-        os.replace(part, file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise SetupError(f"{file}: cannot be written ({error.strerror or error})") from error
+    replace_file(file, json.dumps(content, allow_nan=False, indent=1) + "\n")
     return file
 
 

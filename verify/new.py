@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import yaml
 
 from verify import paper_map
 from verify.errors import SetupError
+from verify.files import replace_file
 
 TEMPLATE = Path(__file__).with_name("templates") / "claim.py.txt"
 HEAD = """\
@@ -50,7 +50,7 @@ def new(claim_id: str, map_path: Path | None = None) -> list[Step]:
         if exists and (not is_map or text == before):
             steps.append(Step(file, "kept"))
         else:
-            _write(file, content)
+            replace_file(file, content)
             steps.append(Step(file, "added to" if exists else "wrote"))
     return steps[::-1]
 
@@ -159,16 +159,3 @@ def _nearest() -> Path:
         return paper_map.find()
     except SetupError:
         return Path.cwd() / paper_map.NAME
-
-
-def _write(path: Path, text: str) -> None:
-    """All of the text or nothing."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise SetupError(f"{path}: cannot be written ({error.strerror or error})") from error

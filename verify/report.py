@@ -14,7 +14,8 @@ from markupsafe import Markup
 from verify import __version__, explain, notation, svg
 from verify.catalogue import CURRENT, KNOWN, NOT_RUN, STALE, Catalogue, Known
 from verify.explain import SYMBOLS
-from verify.figures import path_of, replace_file
+from verify.figures import path_of
+from verify.files import replace_file
 from verify.interval import GRADES
 from verify.relation import HOLDS, UNDECIDED
 from verify.statement import inline_html, statement, to_html

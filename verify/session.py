@@ -17,9 +17,9 @@ from verify.errors import SetupError
 from verify.execute import Task
 from verify.store import Store
 from verify.suite import Suite
+from verify.terminal import INTERRUPTED
 from verify.workers import cores
 
-INTERRUPTED = 130
 MOST_SEEDS = 20  # that one line shows
 LONG_SECONDS = 60.0  # from which on a run is announced with an estimate
 # what nobody reads any more of an evaluation that came out as expected: a sweep has many thousands of them

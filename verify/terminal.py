@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 GREEN, RED, YELLOW, GREY = "green", "red", "yellow", "bright_black"
+INTERRUPTED = 130  # exit code, as shells have it
 WIDE = 110  # columns, from which on the table has room for a claim's kind
 MOST_ROWS = 12  # of evaluations under way; more workers than that are counted
 

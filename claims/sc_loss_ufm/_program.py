@@ -34,7 +34,7 @@ def solve(sizes, own, temperature, dimension, start=None):
 
     U = unit(np.random.default_rng(0).normal(size=shape) if start is None else start)[0]
     best = (np.inf, U)
-    for _ in range(ESCAPES):
+    for _ in range(ESCAPES):  # accuracies here say when a search ends; how good its end is, certificates say
         x = minimize(excess, U.ravel(), jac=True, method="BFGS", options={"gtol": 1e-8}).x
         scale = np.exp(excess(x)[0])
         x = least_squares(

@@ -123,6 +123,7 @@ def critical_power(of, rate) -> Interval:
     low = high / 2
     while log_moment(low) >= 0:
         low /= 2
+    # only where to look: the bracket is certified below
     root = brentq(log_moment, low, high, xtol=1e-300, rtol=1e-13)
     for digits in (40, 30, 20, 10):  # binary ones: where the moment is flat, rounding moves the root
         low, high = (Fraction(root) * (1 + sign * Fraction(1, 2**digits)) for sign in (-1, 1))

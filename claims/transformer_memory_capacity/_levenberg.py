@@ -106,7 +106,10 @@ def _step():
         changed = jax.vmap(_log_odds, **each_context)(new, active, P, tokens, lengths) - target
         changed = asked[:, None] * changed
         better = jnp.sum(changed**2) < jnp.sum(residual**2)
-        pick = lambda a, b: jnp.where(better, a, b)  # noqa: E731
+
+        def pick(a, b):
+            return jnp.where(better, a, b)
+
         damping = jnp.clip(damping * jnp.where(better, SHRINK, GROW), LEAST, MOST)
         return jax.tree.map(pick, new, theta), pick(changed, residual), damping
 

@@ -22,7 +22,7 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 
 import numpy as np  # noqa: E402 - after the environment that it reads
 
-from tests.bench import baselines  # noqa: E402
+from tests.bench import baselines  # noqa: E402 - likewise, it imports numpy
 
 ROOT = Path(__file__).parent.parent.parent
 RULES = {"SignGD": "max", "normalised GD": "frobenius", "spectral descent": "spectral", "Adam": "adam"}
