@@ -31,12 +31,14 @@ def evaluate(
     *,
     alpha: float = statistics.ALPHA,
     report: Callable[[str], None] = lambda phase: None,
+    with_power: bool = True,
     **parameters: Any,
 ) -> Evidence:
     """Evaluates a claim with its controls and ablations, here and now.
 
     seed: of the instance and of the run; size: "quick" or "full" (the claim's `full` parameters);
     alpha: error probability of a statistical interval, for calibration only; report: is told each phase;
+    with_power: whether to look for the smallest change that is noticed, on which the verdict does not depend;
     parameters: values that replace defaults of the claim.
     Raises SetupError when the claim is not well formed; what its code raises becomes verdict `error`.
     """
@@ -52,7 +54,7 @@ def evaluate(
     keeper, started = Keeper(), time.perf_counter()
     with statistics.error_probability(alpha), statistics.counting() as counter:
         try:
-            _Evaluation(sized, seed, data, keeper, report).everything()
+            _Evaluation(sized, seed, data, keeper, report).everything(with_power)
         except Exception as error:
             data["error"], data["error_kind"] = _explain(error), _kind(error)
     data["seconds"] = time.perf_counter() - started
@@ -79,14 +81,15 @@ class _Evaluation:
         self.seen: list[tuple[World, str | None, list[str]]] = [(w, None, claim.checks) for w in self.worlds]
         data["worlds"] = []
 
-    def everything(self) -> None:
+    def everything(self, with_power: bool) -> None:
         """Assumptions, checks, controls, ablations, power; what was found until an error is kept."""
         try:
             self.judged()
         finally:
             self.keep()
-        self.report("power")
-        self.data["power"] = self.power()
+        if with_power:
+            self.report("power")
+            self.data["power"] = self.power()
 
     def judged(self) -> None:
         """What the verdict rests on, and the ablations."""

@@ -71,9 +71,11 @@ def work(
     parameters: tuple[tuple[str, Any], ...],
     limit: float | None = None,
     report: Report | None = None,
+    with_power: bool = True,
 ) -> Evidence:
     """Evaluates one claim of the project at `root`. Whatever its code does, evidence comes back.
 
+    report, with_power: of `evaluate`;
     limit: seconds after which it is given up; where signals do not reach (not in a main thread), there is none.
     """
     from verify.evaluation import evaluate
@@ -84,7 +86,8 @@ def work(
     try:
         with _limited(limit):
             claim = import_claim(Path(root), claim_id)
-            evidence = evaluate(claim, seed, size, report=report or reporter(task), **dict(parameters))
+            told = report or reporter(task)
+            evidence = evaluate(claim, seed, size, report=told, with_power=with_power, **dict(parameters))
         json.dumps(evidence.data, allow_nan=False)
     except KeyboardInterrupt:
         raise

@@ -1,28 +1,38 @@
-"""Mutation testing of claims: each small fault in a claim's code should end in anything but the expected verdict.
+"""Mutation testing: each small fault in a claim's code should end in anything but the expected verdict, or, where
+the claim cannot tell, in a failing test of its paper.
 
-A mutant changes one place of the claim's module, or of what it reaches in its paper's folder, on a line that an
-evaluation executes: a constant, a sign, an operator, operands in the wrong order, a term left out, a norm, max for
-min. Figures, controls, docstrings, and the code that draws instances are left alone: another instance is no fault.
+A mutant changes one place of the claim's module, or of what it reaches in its paper's folder, on a line that the
+claim's own checks execute: a constant, a sign, an operator, operands in the wrong order, a term left out, a norm,
+max for min. Left alone is what states no mathematics: figures, docstrings, layout, the number of roundings that a
+resolution allows for, code that only controls execute (another wrong world is as wrong), and code that draws
+instances (another instance is as good). Survivors that `explained.yaml` gives a reason for are counted apart.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
+import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import yaml
+
+import verify
 from verify import paper_map, workers
 from verify.suite import import_claim
 
 LIMIT_FACTOR, LIMIT_SECONDS = 10, 60
+EXPLAINED = Path(__file__).with_name("explained.yaml")
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
 COMPARISONS = {ast.Lt: ast.Gt, ast.Gt: ast.Lt, ast.LtE: ast.GtE, ast.GtE: ast.LtE, ast.Eq: ast.NotEq}
 NAMES = {
@@ -39,7 +49,20 @@ WORDS = {
     "nuclear": "spectral",
 }
 LEFT_ALONE = ("control", "ablation", "space", "figure", "instance", "Claim")
-LAYOUT = ("axis", "axes", "dtype", "ndmin", "indexing", "shape", "size", "rng", "max_steps", "keep", "terms")
+LAYOUT = (
+    "axis",
+    "axes",
+    "dtype",
+    "ndmin",
+    "indexing",
+    "shape",
+    "size",
+    "rng",
+    "max_steps",
+    "keep",
+    "terms",
+    "keepdims",
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +71,21 @@ class Mutant:
 
     file: str
     line: int
+    scope: str  # the function it is in, "outer.inner"; "" on a module's level
     was: str
     now: str
     source: str
+
+    @property
+    def reason(self) -> str | None:
+        """Why nobody need notice it, where somebody has found out."""
+        rows = (row for row in explained() if row["file"] == self.file)
+        fits = (row["why"] for row in rows if self.scope == row.get("in", self.scope) and self.meant(row))
+        return next(fits, None)
+
+    def meant(self, row: dict[str, str]) -> bool:
+        """Whether a row speaks of this change."""
+        return row.get("was", self.was) == self.was and row.get("now", self.now) == self.now
 
 
 @dataclass(frozen=True)
@@ -68,9 +103,15 @@ class Outcome:
         return self.verdict == "verified"
 
 
+@cache
+def explained() -> list[dict[str, str]]:
+    """Rows {file, why} and, to speak of less than a file: in (a function), was, now (the change)."""
+    return yaml.safe_load(EXPLAINED.read_text()) or []
+
+
 def mutants(tree: ast.Module, file: str, lines: set[int]) -> Iterator[Mutant]:
     """All mutants of a module on some of its lines."""
-    for path, node in places(tree):
+    for path, scope, node in places(tree):
         if getattr(node, "lineno", None) in lines:
             for change in changes(node):
                 altered = copy.deepcopy(tree)
@@ -81,27 +122,29 @@ def mutants(tree: ast.Module, file: str, lines: set[int]) -> Iterator[Mutant]:
                 else:
                     getattr(parent, field)[index] = now
                 source = ast.unparse(ast.fix_missing_locations(altered))
-                yield Mutant(file, node.lineno, ast.unparse(node), ast.unparse(now), source)
+                yield Mutant(file, node.lineno, scope, ast.unparse(node), ast.unparse(now), source)
 
 
-def places(tree: ast.Module) -> Iterator[tuple[tuple, ast.AST]]:
-    """(path, node) of what may be changed."""
+def places(tree: ast.Module) -> Iterator[tuple[tuple, str, ast.AST]]:
+    """(path, function, node) of what may be changed."""
 
-    def visit(node: ast.AST, path: tuple) -> Iterator[tuple[tuple, ast.AST]]:
+    def visit(node: ast.AST, path: tuple, scope: str) -> Iterator[tuple[tuple, str, ast.AST]]:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            scope = f"{scope}.{node.name}".lstrip(".")
         for field, value in ast.iter_fields(node):
             items = list(enumerate(value)) if isinstance(value, list) else [(None, value)]
             for index, item in items:
-                if isinstance(item, ast.AST) and not left_alone(node, field, item):
+                if isinstance(item, ast.AST) and not left_alone(node, field, index, item):
                     here = (*path, (field, index))
-                    yield here, item
-                    yield from visit(item, here)
+                    yield here, scope, item
+                    yield from visit(item, here, scope)
 
-    yield from visit(tree, ())
+    yield from visit(tree, (), "")
 
 
-def left_alone(parent: ast.AST, field: str, node: ast.AST) -> bool:
+def left_alone(parent: ast.AST, field: str, index: int | None, node: ast.AST) -> bool:
     """Imports, docstrings, decorators, controls, figures, instances, layout: no statement of mathematics."""
-    if isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr) or field in (
+    if isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr | ast.Raise | ast.Assert) or field in (
         "decorator_list",
         "annotation",
         "returns",
@@ -114,11 +157,20 @@ def left_alone(parent: ast.AST, field: str, node: ast.AST) -> bool:
         return True
     call = node.value if isinstance(node, ast.Expr | ast.Assign) else node
     if isinstance(call, ast.Call):
-        name = ast.unparse(call.func).rpartition(".")[2]
+        name = called(call)
         return name in LEFT_ALONE or (isinstance(node, ast.Expr) and name in ("append", "validate"))
+    if isinstance(parent, ast.Call):  # how many roundings, of which magnitude
+        name = called(parent)
+        if name == "rounding" or (name == "rounded" and (field, index) != ("args", 0)):
+            return True
     if isinstance(parent, ast.Subscript) and field == "slice":
         return True
     return isinstance(node, ast.keyword) and node.arg in LAYOUT
+
+
+def called(call: ast.Call) -> str:
+    """The last name of what is called."""
+    return ast.unparse(call.func).rpartition(".")[2]
 
 
 def locate(tree: ast.AST, path: tuple) -> tuple[ast.AST, str, int | None]:
@@ -137,7 +189,9 @@ def changes(node: ast.AST) -> Iterator:
             yield lambda n: ast.Constant(WORDS[n.value])
         elif isinstance(node.value, float):
             yield lambda n: ast.Constant(1.05 * n.value if n.value else 0.05)
-        elif isinstance(node.value, int) and not isinstance(node.value, bool):
+        elif isinstance(node.value, bool):
+            yield lambda n: ast.Constant(not n.value)
+        elif isinstance(node.value, int):
             yield lambda n: ast.Constant(n.value + 1)
     elif isinstance(node, ast.BinOp):
         if type(node.op) in OPERATORS:
@@ -146,8 +200,10 @@ def changes(node: ast.AST) -> Iterator:
             yield lambda n: ast.BinOp(n.right, n.op, n.left)
         if isinstance(node.op, ast.Add | ast.Sub | ast.Mult):
             yield lambda n: n.left
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Not):
         yield lambda n: n.operand
+    elif isinstance(node, ast.BoolOp):
+        yield lambda n: ast.BoolOp(ast.Or() if isinstance(n.op, ast.And) else ast.And(), n.values)
     elif isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in COMPARISONS:
         yield lambda n: ast.Compare(n.left, [COMPARISONS[type(n.ops[0])]()], n.comparators)
     elif isinstance(node, ast.Attribute) and node.attr in NAMES:
@@ -160,40 +216,90 @@ def changes(node: ast.AST) -> Iterator:
 
 
 def executed(root: str, claim_id: str, folder: str) -> tuple[float, str, dict[str, set[int]]]:
-    """(seconds, verdict, {file: lines}) of an evaluation, lines of the files in a folder only."""
+    """(seconds, verdict, {file: lines}) of an evaluation: what its own checks execute of the files in a folder,
+    instances aside.
+    """
     found: dict[str, set[int]] = {}
+    instances = {place for file in Path(folder).glob("*.py") for place in instances_of(file)}
+    own, drawing = True, 0
+
+    def phase(text: str) -> None:
+        nonlocal own
+        own = text.partition(" ")[0] in ("check", "assumption")
 
     def local(frame, event, argument):
-        if event == "line":
+        nonlocal drawing
+        if event == "line" and own and not drawing:
             found.setdefault(frame.f_code.co_filename, set()).add(frame.f_lineno)
+        if event == "return" and (frame.f_code.co_filename, frame.f_code.co_firstlineno) in instances:
+            drawing -= 1
         return local
 
-    sys.settrace(
-        lambda frame, event, argument: local if frame.f_code.co_filename.startswith(folder) else None
-    )
+    def entered(frame, event, argument):
+        nonlocal drawing
+        if not frame.f_code.co_filename.startswith(folder):
+            return None
+        drawing += (frame.f_code.co_filename, frame.f_code.co_firstlineno) in instances
+        return local
+
+    sys.settrace(entered)
     try:
-        evidence = workers.work(root, claim_id, 0, "quick", ())
+        evidence = workers.work(root, claim_id, 0, "quick", (), report=phase, with_power=False)
     finally:
         sys.settrace(None)
     return evidence.data["seconds"], evidence.verdict, found
 
 
+def instances_of(file: Path) -> Iterator[tuple[str, int]]:
+    """(file, first line) of the functions that draw a claim's instances."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            lines = [d.lineno for d in node.decorator_list if "claim.instance" in ast.unparse(d)]
+            yield from ((str(file), min(d.lineno for d in node.decorator_list)) for _ in lines)
+
+
 def judged(root: str, claim_id: str, mutant: Mutant, limit: float) -> Outcome:
-    """Evaluates a claim with one file changed, and puts the file back."""
+    """Evaluates a claim with one file changed, then its paper's tests; puts the file back."""
     path = Path(root) / mutant.file
     before = path.read_text()
     try:
         path.write_text(mutant.source)
-        evidence = workers.work(root, claim_id, 0, "quick", (), limit)
+        evidence = workers.work(root, claim_id, 0, "quick", (), limit, with_power=False)
+        verdict, reason = evidence.verdict, evidence.data["reason"]
+        if verdict == "verified" and not tests_pass(root, claim_id, limit):
+            verdict, reason = "noticed by tests", "a test of the paper fails"
     finally:
         path.write_text(before)
-    return Outcome(claim_id, mutant, evidence.verdict, evidence.data["reason"])
+    return Outcome(claim_id, mutant, verdict, reason)
 
 
-def copied(root: Path, into: Path) -> str:
-    """What a claim needs, in a folder of its own."""
-    shutil.copytree(root / "claims", into / "claims", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(root / paper_map.NAME, into)
+def tests_pass(root: str, claim_id: str, limit: float) -> bool:
+    """Whether the test files that import from the claim's paper pass, if there are any."""
+    paper = f"claims.{claim_id.partition('/')[0].replace('-', '_')}"
+    files = [str(file) for file in Path(root, "tests").glob("test_*.py") if paper in file.read_text()]
+    return not files or run_tests(root, files, limit)
+
+
+def run_tests(root: str, tests: list[str], limit: float) -> bool:
+    """Whether tests pass in a folder, with the packages beside them before any others."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
+    paths = os.pathsep.join([root, str(Path(verify.__file__).parent.parent)])
+    environment = {**os.environ, **workers.ENVIRONMENT, "PYTHONPATH": paths}
+    try:
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def copied(root: Path, into: Path, folders: tuple[str, ...] = ("claims", "tests")) -> str:
+    """What a claim and its tests need, in a folder of its own."""
+    for name in folders:
+        if (root / name).is_dir():
+            shutil.copytree(root / name, into / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (paper_map.NAME, "pyproject.toml"):
+        if (root / name).is_file():
+            shutil.copy(root / name, into)
     return str(into)
 
 
@@ -206,6 +312,8 @@ def survey(root: Path, claim_id: str, count: int, seed: int, jobs: int) -> tuple
     with tempfile.TemporaryDirectory() as folder:
         homes = [copied(root, Path(folder, str(job))) for job in range(jobs)]
         paper = str(Path(homes[0], "claims", claim_id.partition("/")[0].replace("-", "_")))
+        if not tests_pass(homes[0], claim_id, LIMIT_SECONDS * LIMIT_FACTOR):
+            raise SystemExit(f"tests of {claim_id} fail before anything is changed")
         with pool(1) as one:
             seconds, verdict, lines = one.submit(executed, homes[0], claim_id, paper).result()
         if verdict != "verified":
@@ -250,16 +358,35 @@ def main(root: Path, ids: list[str], count: int = 20, seed: int = 0, jobs: int =
     table = []
     for claim_id in ids:
         outcomes, every = survey(root, claim_id, count, seed, jobs)
-        survivors = [one for one in outcomes if one.survived]
-        noticed = len(outcomes) - len(survivors)
-        print(f"{noticed} of {len(outcomes)} noticed (of {every} mutants): {claim_id}", flush=True)
-        for one in (survivor.mutant for survivor in survivors):
-            print(f"    survived: {one.file}:{one.line}: {one.was} -> {one.now}", flush=True)
-        table.append(
-            {
-                "claim": claim_id, "tried": len(outcomes), "noticed": noticed,
-                "mutants": every,
-                "survivors": [[one.mutant.file, one.mutant.line, one.mutant.was, one.mutant.now] for one in survivors],
-            }
-        )  # fmt: skip
+        table.append(counted(claim_id, [(one.mutant, one.survived) for one in outcomes], every))
+    total(table)
     return table
+
+
+def counted(name: str, outcomes: list[tuple[Mutant, bool]], every: int) -> dict:
+    """A row of the table, printed with those that survived and why they may."""
+    survivors = [mutant for mutant, survived in outcomes if survived]
+    unexplained = [mutant for mutant in survivors if mutant.reason is None]
+    noticed = len(outcomes) - len(survivors)
+    print(
+        f"{noticed} of {len(outcomes)} noticed, {len(survivors) - len(unexplained)} explained, "
+        f"{len(unexplained)} survived (of {every} mutants): {name}"
+    )
+    for one in survivors:
+        why = f" ({one.reason})" if one.reason else ""
+        word = "explained" if one.reason else "survived"
+        print(f"    {word}: {one.file}:{one.line} {one.scope}: {one.was} -> {one.now}{why}", flush=True)
+    return {
+        "name": name, "mutants": every, "tried": len(outcomes), "noticed": noticed,
+        "explained": len(survivors) - len(unexplained),
+        "survivors": [[one.file, one.line, one.was, one.now] for one in unexplained],
+    }  # fmt: skip
+
+
+def total(table: list[dict]) -> None:
+    """Prints the whole: of the mutants that make a difference, how many are noticed."""
+    tried, noticed, explained = (
+        sum(row[column] for row in table) for column in ("tried", "noticed", "explained")
+    )
+    share = noticed / max(tried - explained, 1)
+    print(f"{share:.1%}: {noticed} of {tried} noticed, {explained} explained", flush=True)
