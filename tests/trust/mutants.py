@@ -274,8 +274,8 @@ def judged(root: str, claim_id: str, mutant: Mutant, limit: float) -> Outcome:
 
 
 def tests_pass(root: str, claim_id: str, limit: float) -> bool:
-    """Whether the test files that import from the claim's paper pass, if there are any."""
-    paper = f"claims.{claim_id.partition('/')[0].replace('-', '_')}"
+    """Whether the test files that open with an import from the claim's paper pass, if there are any."""
+    paper = f"\nfrom claims.{claim_id.partition('/')[0].replace('-', '_')}"
     files = [str(file) for file in Path(root, "tests").glob("test_*.py") if paper in file.read_text()]
     return not files or run_tests(root, files, limit)
 
