@@ -136,6 +136,19 @@ def max_margin_solution(features, labels, norm) -> Record:
     dual norm of the weighted sum; both are evaluated on all pairs, without the solver.
     """
     features, labels, norm = validated(features, labels, norm)
+    best = _searched(features, labels, norm)
+    if not best.primal.lower > 0:
+        raise ValueError(
+            f"the data are not separable, or by less than can be resolved: {len(features)} rows of "
+            f"{best.W.shape[0]} classes, best margin found at unit {norm} norm {best.primal.lower:.3g}"
+        )
+    why = f"{norm}-norm margin: primal and dual point of the margin program"
+    best.gamma = certify.bracket(best.primal, best.dual, why)
+    return best
+
+
+def _searched(features, labels, norm):
+    """The best certified points that were found, with as much effort as the promised width asks for."""
     best = _certified(features, labels, norm, effort=0)
     for effort in (1, 2):
         if not 0 < best.primal.lower < best.dual.upper / (1 + PROMISED / 2):
@@ -145,13 +158,6 @@ def max_margin_solution(features, labels, norm) -> Record:
             best.W, best.primal = other.W, other.primal
         if other.dual.upper < best.dual.upper:
             best.weights, best.dual = other.weights, other.dual
-    if not best.primal.lower > 0:
-        raise ValueError(
-            f"the data are not separable, or by less than can be resolved: {len(features)} rows of "
-            f"{best.W.shape[0]} classes, best margin found at unit {norm} norm {best.primal.lower:.3g}"
-        )
-    why = f"{norm}-norm margin: primal and dual point of the margin program"
-    best.gamma = certify.bracket(best.primal, best.dual, why)
     return best
 
 

@@ -1,0 +1,362 @@
+"""The bounds and runs of signgd-adam-margin's claims, each written out once more as a plain loop over steps."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from claims.signgd_adam_margin import (
+    adam_max_norm,
+    certified_max_margin_references,
+    momentum_and_muon,
+    norm_preference,
+    nsd_explicit_margin_bound,
+    other_losses,
+    rate_and_p_scan,
+)
+from verify import Record
+from verify.interval import Interval
+
+ROUNDING = 1e-12  # relative: a thousand times that of some dozen operations, and far below any fault
+NORMS = ("max", "frobenius", "spectral")
+N, K, D = 5, 3, 2
+B, GAMMA = 0.8, 1.5
+DATA = Record(
+    features=np.array([[1.0, -0.5], [-1.0, 0.25], [0.5, 1.5], [-0.75, 0.0], [2.0, -1.5]]),
+    labels=np.array([0, 1, 2, 1, 0]),
+)
+
+
+def point(x):
+    return Interval(np.asarray(x, float), np.asarray(x, float), "numerical", "a number")
+
+
+def agrees(interval, value, rounding=ROUNDING):
+    """Both ends, relative to the largest entry."""
+    assert interval.shape == np.shape(value)
+    for end in (interval.lower, interval.upper):
+        np.testing.assert_allclose(np.asarray(end, float), value, rtol=0, atol=rounding * np.abs(value).max())
+
+
+# --- a path that no descent made, so that nothing is near to anything -------------------------------------
+
+T, STEPS = 9, np.array([0, 1, 3, 4, 6, 9])
+SMALL = math.log(math.log(2) / N)
+LOGS = SMALL + np.array([2.0, 0.5, 0.01, -0.4, -0.9, 0.3, -0.2, -1.0, -3.0, -2.5])
+RATIO = np.linspace(0.55, 0.95, T + 1)
+RATES = 0.3 * np.arange(1, T + 1) ** -0.5
+SIZE = np.linspace(0.2, 3.0, len(STEPS))
+MARGIN = np.linspace(0.1, 1.2, len(STEPS) - 1)
+SPOKEN = [t for t in STEPS if LOGS[t] <= SMALL and t > 3]  # 3 is the first step with a small loss
+LOSSES = Record(log_loss=point(LOGS), ratio=point(RATIO))
+PATH = Record(steps=STEPS, iterates=np.zeros((len(STEPS), K, D)))
+
+
+def curved(eta, length=1.0):
+    """The second-order term of a step of length `eta * length`."""
+    y = B * eta * length
+    return 2 * y**2 * math.exp(2 * y)
+
+
+def gaps(gain, size):
+    """{t: 1 - X_t / (gamma ||W_t||)} for the gain g_s of every step."""
+    return {t: 1 - sum(gain(s) for s in range(3, t)) / (GAMMA * size(t)) for t in SPOKEN}
+
+
+def size_at(t):
+    return SIZE[list(STEPS).index(t)]
+
+
+def is_the_gap_against(comparison, bounds):
+    assert comparison.relation == "<="
+    assert list(comparison.at["step"]) == SPOKEN
+    agrees(comparison.bound, [bounds[t] for t in SPOKEN])
+    agrees(comparison.measured, [1 - MARGIN[list(STEPS).index(t) - 1] / GAMMA for t in SPOKEN])
+
+
+def descent(s):
+    return (GAMMA * RATES[s] - curved(RATES[s])) * RATIO[s]
+
+
+COMMON = {
+    "attained": point(MARGIN), "size": point(SIZE), "losses": LOSSES, "gamma": point(GAMMA), "radius": point(B),
+    "rates": RATES, "path": PATH, "data": DATA,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", [nsd_explicit_margin_bound, rate_and_p_scan])
+def test_explicit_bound_of_descent(module):
+    is_the_gap_against(module.margin_gap(**COMMON), gaps(descent, size_at))
+
+
+def test_explicit_bound_of_other_losses():
+    seen = Record(**vars(LOSSES), steps=STEPS[1:], margin=point(MARGIN), size=point(SIZE[1:]))
+    for check in (other_losses.exponential_gap, other_losses.pair_gap):
+        is_the_gap_against(check(seen, point(GAMMA), point(B), RATES, DATA), gaps(descent, size_at))
+
+
+def test_explicit_bound_with_momentum():
+    error = np.linspace(0.3, 0.1, T + 1)
+
+    def gain(s):
+        return (RATES[s] * (GAMMA - 2 * error[s]) - curved(RATES[s])) * RATIO[s]
+
+    found = momentum_and_muon.margin_gap(ratios=Record(error=point(error)), **COMMON)
+    is_the_gap_against(found, gaps(gain, size_at))
+
+
+def test_explicit_bound_of_adam():
+    data, speed, slope = DATA, np.linspace(1.4, 0.7, T + 1), np.linspace(0.5, 1.3, T + 1)
+    length = np.abs(data.features).sum(axis=1).max()
+    path = Record(**vars(PATH), slope_ratio=slope, speed=speed, rates=RATES)
+
+    def gain(s):
+        y = length * RATES[s] * speed[s]
+        return (RATES[s] * slope[s] - 2 * y**2 * math.exp(2 * y)) * RATIO[s]
+
+    floor = adam_max_norm.floor(data, path, LOSSES, point(SIZE), K, D)
+    assert floor.step.tolist() == SPOKEN
+    is_the_gap_against(adam_max_norm.margin_gap(point(MARGIN), floor, point(GAMMA)), gaps(gain, size_at))
+
+
+def test_decrease_of_every_step():
+    """L_{t+1} / L_t <= 1 - (gamma eta - c eta^2) G / L."""
+    found = nsd_explicit_margin_bound.decrease(LOSSES, point(GAMMA), point(B), RATES)
+    agrees(found.measured, np.exp(LOGS[1:] - LOGS[:-1]))
+    agrees(found.bound, [1 - descent(s) for s in range(T)])
+
+
+def test_norms_grow_by_the_rates_at_most():
+    speed_limit = point(1.25)
+    lengths = np.array([RATES[:t].sum() for t in STEPS])
+    agrees(nsd_explicit_margin_bound.growth(point(SIZE), RATES, PATH, K, D).bound, lengths)
+    agrees(adam_max_norm.slow(point(SIZE), speed_limit, RATES, PATH, K, D).bound, 1.25 * lengths)
+
+
+def test_a_priori_bound():
+    """(log(n (k - 1)) + sum of c eta^2) / (gamma sum of eta), where it is below 1."""
+    rates = 4 * RATES  # so that it falls below 1 along the way
+    seen = Record(steps=STEPS[1:], margin=point(MARGIN))
+    found = other_losses.a_priori(seen, point(GAMMA), point(0.02 * B), rates, DATA, K)
+
+    def bound(t):
+        y = 0.02 * B * rates[:t]
+        return (math.log(N * (K - 1)) + (2 * y**2 * np.exp(2 * y)).sum()) / (GAMMA * rates[:t].sum())
+
+    useful = [t for t in STEPS[1:] if bound(t) < 1]
+    assert 0 < len(useful) < len(STEPS) - 1
+    assert list(found.at["step"]) == useful
+    agrees(found.bound, [bound(t) for t in useful])
+    agrees(found.measured, [1 - MARGIN[list(STEPS).index(t) - 1] / GAMMA for t in useful])
+
+
+def test_guarantee_at_the_last_step():
+    iterate = np.array([[1.0, -2.0], [0.5, 0.0], [0.0, 3.0]])
+    size = {"max": 3.0, "frobenius": np.linalg.norm(iterate), "spectral": np.linalg.norm(iterate, 2)}
+    for norm, order in zip(NORMS, (1, 2, 2), strict=True):
+        length = np.linalg.norm(DATA.features, order, axis=1).max()
+        path = Record(steps=STEPS, iterates=iterate[None], log_loss=LOGS, proxy_ratio=RATIO)
+        found = norm_preference.guarantee(DATA, {norm: RATES}, {norm: path}, norm, K)
+        y = length * RATES
+        agrees(found.signal, (RATES * RATIO[:-1])[3:].sum() / size[norm], 1e-11)
+        agrees(found.drift, (2 * y**2 * np.exp(2 * y) * RATIO[:-1])[3:].sum() / size[norm], 1e-11)
+
+
+def test_margins_against_the_guarantee_and_against_ceilings():
+    """Ceilings are asked for at the guaranteed level, between the run's norm and each of the other two."""
+    gamma, margins = point([2.0, 3.0, 4.0]), point([1.0, 2.5, 3.0])
+    guarantee = Record(signal=point(0.9), drift=point(0.1))
+    ask = {
+        (q, p): SimpleNamespace(at=lambda level, q=q, p=p: level + 10 * NORMS.index(q) + NORMS.index(p))
+        for q in NORMS
+        for p in NORMS
+        if p != q
+    }
+    programs = Record(ceilings=SimpleNamespace(pair=ask))
+    for own, norm in enumerate(NORMS):
+        best = gamma.lower[own]
+        found = norm_preference.guaranteed(margins, gamma, guarantee, norm)
+        agrees(found.measured, 1 - margins.lower[own] / best)
+        agrees(found.bound, 1 - (0.9 * best - 0.1) / best)
+        found = norm_preference.below_ceilings(margins, gamma, guarantee, programs, norm)
+        agrees(found.measured, margins.lower)
+        told = [best if i == own else 0.9 * best - 0.1 + 10 * own + i for i in range(3)]
+        agrees(found.bound, told)
+        rest = [i for i in range(3) if i != own]
+        limits = norm_preference.limits(programs, gamma, norm, 0.25)
+        agrees(limits, [(0.75 * gamma.lower[i] + 10 * i + own) / best for i in rest])
+        found = norm_preference.beyond(margins, gamma, limits, norm)
+        agrees(found.measured, limits.lower)
+        agrees(found.bound, margins.lower[own] / best)
+        assert found.relation == "<"
+        found = norm_preference.largest(margins, gamma, norm)
+        agrees(found.measured, (margins.lower / gamma.lower)[rest])
+        agrees(found.bound, margins.lower[own] / best)
+        assert found.relation == "<"
+
+
+def test_limits_of_the_other_norms_in_the_max_norm():
+    ask = {(q, "max"): SimpleNamespace(at=lambda level, i=i: level + i) for i, q in enumerate(NORMS)}
+    own = {q: Record(gamma=point(2.0 + i)) for i, q in enumerate(NORMS)}
+    found = adam_max_norm.limits(SimpleNamespace(pair=ask, own=own), 0.25)
+    agrees(found, [0.75 * 3 + 1, 0.75 * 4 + 2])
+
+
+def test_adam_s_constants():
+    agrees(adam_max_norm.speed_limit(0.9, 0.95), 0.1 * math.sqrt(0.95 / (0.05 * (0.95 - 0.81))))
+    agrees(adam_max_norm.shrinking(0.5), 0.5)
+    agrees(adam_max_norm.shrinking(0.25), 16**-0.125)
+    steps = np.array([0, 5, 9, 10, 11, 80, 160])
+    assert adam_max_norm.late(steps) == (3, 6)
+
+
+def test_gaps_between_a_sixteenth_and_the_end():
+    path = Record(steps=np.array([0, 1, 2, 10, 20, 160, 320]))
+    attained = point([0.1, 0.2, 0.5, 0.6, 1.0, 1.2])
+    found = adam_max_norm.shrinks(attained, point(GAMMA), point(0.5), path)
+    agrees(found.measured, 1 - 1.2 / GAMMA)
+    agrees(found.bound, 0.5 * (1 - 0.6 / GAMMA))
+    floor = Record(step=path.steps[1:], value=attained)
+    found = adam_max_norm.certified_shrinks(floor, point(GAMMA), point(0.5))
+    agrees(found.measured, 1 - 1.2 / GAMMA)
+    agrees(found.bound, 0.5 * (1 - 0.6 / GAMMA))
+    found = adam_max_norm.beyond(attained, point([0.3, 0.4]), path)
+    agrees(found.measured, [0.3, 0.4])
+    agrees(found.bound, 1.2)
+
+
+# --- the runs ---------------------------------------------------------------------------------------------
+
+
+def softmax_gradient(W, loss="cross_entropy"):
+    """(L, G, gradient) from the definition, at logits of moderate size."""
+    logits = DATA.features @ W.T
+    rows = np.arange(N)
+    x = logits[rows, DATA.labels][:, None] - logits
+    wrong = np.arange(K) != DATA.labels[:, None]
+    if loss == "cross_entropy":
+        values = logsumexp(logits, axis=1) - logits[rows, DATA.labels]
+        weights = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
+    elif loss == "exponential":
+        weights = np.exp(-x)
+        values = (weights * wrong).sum(axis=1)
+    else:
+        weights = 1 / (1 + np.exp(x))
+        values = (np.log1p(np.exp(-x)) * wrong).sum(axis=1)
+    weights = weights * wrong
+    signed = weights.copy()
+    signed[rows, DATA.labels] = -weights.sum(axis=1)
+    return values.mean(), weights.sum() / N, signed.T @ DATA.features / N
+
+
+def smallest_margin(W):
+    logits = DATA.features @ W.T
+    return min(logits[i, y] - logits[i, c] for i, y in enumerate(DATA.labels) for c in range(K) if c != y)
+
+
+def steepest(g, norm):
+    if norm == "max":
+        return np.sign(g)
+    if norm == "frobenius":
+        return g / np.linalg.norm(g)
+    u, _, vt = np.linalg.svd(g, full_matrices=False)
+    return u @ vt
+
+
+def dual_norm(g, norm):
+    return {"max": np.abs(g).sum(), "frobenius": np.linalg.norm(g)}.get(norm, np.linalg.norm(g, "nuc"))
+
+
+def is_path(path, iterates):
+    np.testing.assert_allclose(path.iterates, np.array(iterates)[path.steps], rtol=1e-9, atol=1e-12)
+
+
+def test_adam_is_the_paper_s():
+    """No bias correction and no epsilon."""
+    b1, b2, W = 0.8, 0.7, np.zeros((K, D))
+    M, V, iterates, speeds = 0.0, 0.0, [W], []
+    for eta in RATES:
+        g = softmax_gradient(W)[2]
+        M, V = b1 * M + (1 - b1) * g, b2 * V + (1 - b2) * g**2
+        speeds.append(eta * np.abs(M / np.sqrt(V)).max())
+        W = W - eta * M / np.sqrt(V)
+        iterates.append(W)
+    path = adam_max_norm.path(DATA, RATES, b1, b2)
+    is_path(path, iterates)
+    np.testing.assert_allclose(path.rates * path.speed[:-1], speeds, rtol=1e-9)
+    found = adam_max_norm.losses(DATA, path, K)
+    agrees(found.log_loss, [math.log(softmax_gradient(V)[0]) for V in iterates], 1e-9)
+    agrees(found.ratio, [softmax_gradient(V)[1] / softmax_gradient(V)[0] for V in iterates], 1e-9)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_momentum_runs_and_their_errors(norm):
+    b1, W, M = 0.7, np.zeros((K, D)), np.zeros((K, D))
+    iterates, gradients, errors, slopes = [], [], [], []
+    for eta in [*RATES, 0.0]:
+        iterates.append(W)
+        _, proxy, g = softmax_gradient(W)
+        M = b1 * M + (1 - b1) * g
+        step = steepest(M, norm)
+        gradients.append(dual_norm(g, norm) / proxy)
+        errors.append(dual_norm(M - g, norm) / proxy)
+        slopes.append((g * step).sum() / proxy)
+        W = W - eta * step
+    path = momentum_and_muon.path(DATA, RATES, norm, b1)
+    is_path(path, iterates)
+    reversal = momentum_and_muon.reversal(norm, b1, steps_back=8)
+    found = momentum_and_muon.ratios(path, reversal, K, D)
+    agrees(found.gradient, gradients, 1e-9)
+    agrees(found.error, errors, 1e-9)
+    agrees(found.slope, slopes, 1e-9)
+    m, turned, lost = 0.0, [], []
+    for g in [-1.0] * 8 + [1.0] * 8:
+        m = b1 * m + (1 - b1) * g
+        turned.append(g * np.sign(m))
+        lost.append(abs(m - g))
+    agrees(found.turned_slope, turned, 1e-9)
+    agrees(found.turned_error, lost, 1e-9)
+    found = momentum_and_muon.costs(found)
+    promised = [g - 2 * error for g, error in zip(gradients, errors, strict=True)]
+    agrees(found.measured, [*promised, *(1 - 2 * error for error in lost)], 1e-9)
+    agrees(found.bound, [*slopes, *turned], 1e-9)
+
+
+def test_runs_of_the_other_losses():
+    for path, loss in ((other_losses.path, "exponential"), (other_losses.pair_path, "pair_logistic")):
+        W, iterates = np.zeros((K, D)), []
+        for eta in [*RATES, 0.0]:
+            iterates.append(W)
+            W = W - eta * np.sign(softmax_gradient(W, loss)[2])
+        found = path(DATA, RATES, "max")
+        is_path(found, iterates)
+        seen = other_losses.told(DATA, RATES, "max", found, K)
+        values = [softmax_gradient(W, loss)[:2] for W in iterates]
+        agrees(seen.log_loss, [math.log(L) for L, _ in values], 1e-9)
+        agrees(seen.ratio, [G / L for L, G in values], 1e-9)
+        sizes = [np.abs(W).max() for W in iterates[1:]]
+        np.testing.assert_array_equal(seen.steps, found.steps[1:])
+        agrees(seen.size, np.array(sizes)[seen.steps - 1], 1e-9)
+        margins = [smallest_margin(W) for W in iterates[1:]]
+        agrees(seen.margin, (np.array(margins) / sizes)[seen.steps - 1], 1e-8)
+
+
+def test_what_a_run_says_of_the_margin():
+    """Its normalised margin from below; the dual norm of its gradient over the proxy from above."""
+    path = certified_max_margin_references.path(DATA, "max", 0.3, 9)
+    W, iterates = np.zeros((K, D)), [np.zeros((K, D))]
+    for t in range(9):
+        W = W - 0.3 * (t + 1) ** -0.5 * np.sign(softmax_gradient(W)[2])
+        iterates.append(W)
+    is_path(path, iterates)
+    curves = certified_max_margin_references.curves(DATA, path, "max")
+    np.testing.assert_array_equal(curves.step, path.steps[1:])
+    kept = np.array(iterates)[curves.step]
+    agrees(curves.upper, [np.abs(softmax_gradient(W)[2]).sum() / softmax_gradient(W)[1] for W in kept], 1e-9)
+    agrees(curves.lower, [smallest_margin(W) / np.abs(W).max() for W in kept], 1e-9)
+    found = certified_max_margin_references.meet(curves)
+    agrees(found.measured, (curves.upper.middle.min() / curves.lower.middle.max()), 1e-9)
