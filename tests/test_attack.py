@@ -1,7 +1,9 @@
 """Attacks: a sharp bound is met, a bound that is too small is broken, what is found joins the claim."""
 
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +12,14 @@ from tests.toys import write_project
 from verify import Claim, at_most, equal, exact, instances, less, statistics
 from verify.attack import attack, examine, floats, with_floats
 from verify.errors import SetupError
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """A search's time is how often it looks at the clock: the same on every machine, however busy."""
+    looks = itertools.count()
+    monkeypatch.setattr("verify.attack.time", SimpleNamespace(monotonic=lambda: next(looks) * 2e-3))
+
 
 PRODUCT = '''\
 """Of two numbers with sum of squares 1, twice the product is at most 1."""
