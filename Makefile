@@ -31,11 +31,9 @@ bench: setup
 	$(BIN)/python -m tests.bench
 
 trust: setup
-	$(BIN)/python -m tests.trust kills
-	$(BIN)/python -m tests.trust damage
-	$(BIN)/python -m tests.trust calibration
-	$(BIN)/python -m tests.trust scale
-	$(BIN)/python -m tests.trust mutants
+	for part in kills disk damage calibration soak scale engine mutants; do \
+	  $(BIN)/python -m tests.trust $$part || exit 1; \
+	done
 
 docs: setup
 	$(BIN)/zensical build --clean --config-file mkdocs.yml

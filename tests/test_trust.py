@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tests import toys
-from tests.trust import damage, kills, mutants
+from tests.trust import damage, disk, engine, kills, mutants, soak
 
 ROUND = '''\
 """A square is at least twice its root less one."""
@@ -48,6 +48,47 @@ def test_kills_lose_nothing():
 
 def test_damage_is_seen():
     assert damage.main(130, seed=1)["inputs"] == 130
+
+
+@pytest.mark.skipif(not disk.possible(), reason="file systems cannot be mounted here")
+def test_a_full_disk_and_a_read_only_one_lose_nothing():
+    assert 0 < disk.main()["kept_on_a_full_disk"] < disk.CLAIMS
+
+
+def test_a_soak_says_which_seeds_are_unexpected(project, monkeypatch, capsys):
+    odd = toys.VERIFIED.replace(
+        "def total(n, first=1):", "def total(n, rng, first=1):\n    n += rng.random() < 0.5"
+    )
+    monkeypatch.setattr(soak, "ROOT", project({"even": toys.VERIFIED, "odd": odd}))
+    result = soak.main(12, patterns=("toy-paper/*",), jobs=1)
+    even, odd = result["claims"]
+    assert even["unexpected"] == {}
+    assert 0 < len(odd["unexpected"]) < 12
+    assert set(odd["unexpected"].values()) == {"refuted"}
+    assert result["unexpected"] == len(odd["unexpected"])
+    assert result["tail"] < soak.LEVEL
+    assert "TOO MANY" in capsys.readouterr().out
+
+
+def test_tests_of_the_engine_are_named_as_pytest_names_them():
+    assert engine.nodeid("tests.test_interval.test_sum") == "tests/test_interval.py::test_sum"
+    mutant = mutants.Mutant("verify/interval.py", 3, "", "1", "2", "")
+    lines = {3: ["tests/test_a.py::test_a", "tests/test_interval.py::test_b"], 4: ["tests/test_c.py::test_c"]}
+    assert engine.chosen(mutant, lines) == ["tests/test_interval.py::test_b", "tests/test_a.py::test_a"]
+    assert len(engine.chosen(mutant, {3: [], **{n: [f"t{n}"] for n in range(4, 9)}})) == 5
+    assert all((engine.ROOT / "verify" / f"{name}.py").exists() for name in engine.FILES)
+    assert len(engine.engine_tests()) > 10
+
+
+def test_explained_mutants_are_of_code_that_is_there():
+    for row in mutants.explained():
+        source = (engine.ROOT / row["file"]).read_text()
+        scopes = {scope for _, scope, _ in mutants.places(ast.parse(source))}
+        assert {"file", "why"} <= set(row) <= {"file", "in", "was", "now", "why"}
+        assert row.get("in", "") in scopes, f"{row['file']} has no function {row['in']}"
+        if "was" in row:
+            parts = {ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.expr)}
+            assert row["was"] in parts, f"{row['file']} has no {row['was']}"
 
 
 def test_mutants_are_made_noticed_and_survive(project, capsys):
