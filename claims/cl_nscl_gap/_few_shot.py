@@ -80,11 +80,11 @@ def error(one, shots):
     total = Fraction(0)
     for i in range(classes):
         for z, chance in zip(one.points[i], (one.chances[i], 1 - one.chances[i]), strict=True):
-            squares = [distance(shots * z, pair, k, shots) for pair in one.points]
+            squares = np.ix_(*(distance(shots * z, pair, k, shots) for pair in one.points))
             wrong = np.zeros((shots + 1,) * classes, dtype=bool)
             for j in range(classes):
                 if j != i:
-                    wrong |= along(squares[j], j, classes) <= along(squares[i], i, classes)
+                    wrong |= squares[j] <= squares[i]
             total += chance * Fraction(expectation(wrong, weights), scale)
     return total / classes
 
@@ -99,10 +99,6 @@ def distance(z, pair, k, shots):
     """Squared distances (k,) of z from the centres of a class, times shots^2."""
     centres = k[:, None] * pair[0] + (shots - k)[:, None] * pair[1]
     return ((z - centres) ** 2).sum(axis=1)
-
-
-def along(values, axis, classes):
-    return values.reshape([-1 if c == axis else 1 for c in range(classes)])
 
 
 def expectation(wrong, weights):

@@ -7,9 +7,7 @@ from verify import Record, train
 from . import world
 
 
-def descend(
-    rng, labels, views, dimension, temperature, loss="nscl", steps=1500, keep=40, room=None, near=None
-):
+def descend(rng, labels, views, dimension, temperature, loss, steps, keep, room=None, near=None):
     """Gradient descent on the sphere from a Gaussian start, steps of P tau / 4, on "nscl" or "cl".
 
     room: coordinates in memory, of which all but the first `dimension` stay 0, so that other dimensions compile nothing.
@@ -29,7 +27,9 @@ def descend(
         step, start, np.zeros(steps), negatives, see.positive / views, float(temperature), keep={"U": told}
     )
     shape = (len(labels), views, room)
-    return Record(steps=told, embeddings=out["U"].reshape(-1, *shape), last=np.asarray(last).reshape(shape))
+    return Record(
+        steps=told, embeddings=out["U"].reshape(len(told), *shape), last=np.asarray(last).reshape(shape)
+    )
 
 
 def step(U, _, negatives, positives, temperature):

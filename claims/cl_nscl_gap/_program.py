@@ -28,9 +28,8 @@ def smallest(labels, views, temperature, loss="nscl"):
     D = (push + push.T) / 2
     slope = D - np.diag((D * gram).sum(axis=1))
     # <S, G - G^> is at most P |min eig S| plus the rounding of D, whose entries sum to 2 / temperature at most
-    terms, magnitude = 8 * anchors + 60, 16 / temperature + 2 * np.log(anchors) + 4
-    above = rounded(found, terms, magnitude)
-    below = above + anchors * np.minimum(certify.smallest_eigenvalue(slope).lower, 0.0)
+    above = rounded(found, 8 * anchors + 60, 16 / temperature + 2 * np.log(anchors) + 4)
+    below = above + anchors * certify.smallest_eigenvalue(slope)
     value = certify.bracket(below, above, "unit vectors, and the tangent of the loss at them")
     return Record(value=value, embeddings=unit.reshape(len(labels), views, anchors), gram=gram)
 
@@ -57,6 +56,6 @@ def solved(negatives, positive, temperature):
 
 def unit_factor(gram):
     """Unit vectors (P, P) whose Gram matrix is near the given one."""
-    values, vectors = np.linalg.eigh((gram + gram.T) / 2)
+    values, vectors = np.linalg.eigh(gram)
     factor = vectors * np.sqrt(np.maximum(values, 0.0))
     return factor / np.linalg.norm(factor, axis=1, keepdims=True)

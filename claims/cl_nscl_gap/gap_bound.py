@@ -153,7 +153,7 @@ def at(worlds):
 
 @claim.check("gap-at-most-bound")
 def gap_at_most(losses, bound, worlds):
-    return at_most(losses.gap, bound, within=losses.gap.gap() + bound.gap(), **at(worlds))
+    return at_most(losses.gap, bound, **at(worlds))
 
 
 @claim.check("sharper-bounds")
@@ -195,7 +195,7 @@ def coupled_smaller(losses, worlds):
 
 @claim.check("positive-twice-in-one")
 def doubled_bounded(losses, bound, worlds):
-    return at_most(losses.doubled, bound, within=losses.doubled.gap() + bound.gap(), **at(worlds))
+    return at_most(losses.doubled, bound, **at(worlds))
 
 
 # --- near rivals ----------------------------------------------------------------------------------------------

@@ -196,9 +196,7 @@ def explicit_dual(multiplier=1, several=(2, 3, 4)):
 
 def narrow(rng, labels, views, classes, dimension, temperature):
     """Descent in C - 2 dimensions."""
-    return _free.descend(
-        rng, labels, views, classes - 2, temperature, steps=1000, keep=24, room=max(12, dimension)
-    )
+    return _free.descend(rng, labels, views, classes - 2, temperature, "nscl", 1000, 24, max(12, dimension))
 
 
 def above_its_end(along, path, labels, temperature, minimum):
