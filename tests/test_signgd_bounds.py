@@ -154,6 +154,19 @@ def test_a_priori_bound():
     agrees(found.measured, [1 - MARGIN[list(STEPS).index(t) - 1] / GAMMA for t in useful])
 
 
+def test_slope_over_the_last_decades():
+    """The gap as a power of the length, another one before the last two decades."""
+    rates = np.ones(1000)
+    steps = np.array([0, 1, 3, 5, 10, 30, 100, 300, 1000])
+    gap = np.where(steps < 10, 0.5, 0.4 * np.maximum(steps / 10, 1.0) ** -0.7)
+    found = rate_and_p_scan.falls(
+        point(GAMMA * (1 - gap[1:])), point(GAMMA), rates, Record(steps=steps), decades=2
+    )
+    assert found.relation == "<="
+    agrees(found.measured, -0.7, 1e-9)
+    assert -0.43 < found.bound.lower <= found.bound.upper < 0
+
+
 def test_guarantee_at_the_last_step():
     iterate = np.array([[1.0, -2.0], [0.5, 0.0], [0.0, 3.0]])
     size = {"max": 3.0, "frobenius": np.linalg.norm(iterate), "spectral": np.linalg.norm(iterate, 2)}

@@ -25,8 +25,6 @@ from ._trajectory import lengths, recorded, second_order, told_and_sums
 
 ALGORITHMS = {"max": "SignGD", "frobenius": "normalised GD", "spectral": "spectral descent"}
 NORMS = tuple(ALGORITHMS)
-ETA0 = {"max": 0.004, "frobenius": 0.016, "spectral": 0.016}
-STEPS = {"max": 40_000, "frobenius": 200_000, "spectral": 40_000}
 GAP = {"max": 0.06, "frobenius": 0.09, "spectral": 0.06}  # near eps_T: the ceilings are tight there
 
 claim = Claim("signgd-adam-margin/norm-preference", cases={"norm": NORMS}, full={"per_class": 50})
@@ -43,7 +41,9 @@ def data(rng, classes=10, dimension=25, per_class=5, noise=0.1):
 
 
 @claim.instance
-def rates(eta0=ETA0, steps=STEPS, exponent=0.25):
+def rates(exponent=0.25):
+    eta0 = {"max": 0.004, "frobenius": 0.016, "spectral": 0.016}
+    steps = {"max": 40_000, "frobenius": 200_000, "spectral": 40_000}
     return {q: eta0[q] * (np.arange(steps[q]) + 1.0) ** -exponent for q in NORMS}
 
 

@@ -8,11 +8,14 @@ and once $L_t \le \log 2 / n$, counting from the first such step $\bar t$,
 
 $$0 \le \gamma - \frac{m(W_t)}{\|W_t\|} \le \gamma - \frac{X_t}{\|W_t\|}, \qquad
 X_t = \sum_{s=\bar t}^{t-1} (\gamma\eta_s - c(\eta_s)\,\eta_s^2) \frac{G_s}{L_s}, \qquad \|W_t\| \le \sum_{s<t}\eta_s .$$
+
+Two opposite samples, whose margins are all equal, attain both: the first in the max norm as the steps shrink, the second
+in every norm as $\|W_t\|$ grows.
 """
 
 import numpy as np
 
-from verify import Claim, at_most, certify, less, plot, train
+from verify import Claim, Record, at_most, certify, less, plot, train
 
 from . import world
 from ._trajectory import length_bound, lengths, recorded, second_order, told_and_sums
@@ -26,8 +29,6 @@ claim = Claim(
     ),
     full={"per_class": 50, "steps": 100_000},
 )
-RIVAL = {"max": "frobenius", "frobenius": "max", "spectral": "max"}
-LARGER = {"max": "frobenius", "frobenius": "nuclear", "spectral": "frobenius"}
 
 
 @claim.instance
@@ -40,9 +41,23 @@ def rates(eta0, exponent=0.5, steps=20_000):
     return eta0 * (np.arange(steps) + 1.0) ** -exponent
 
 
+@claim.instance
+def opposite(norm, eta0, gain=0.3):
+    """Samples h and -h of two classes, scaled so that the first step adds `gain` to their margin."""
+    h = np.array([1.0, -0.5])
+    gamma = 2 * np.abs(h).sum() if norm == "max" else np.sqrt(2 * h @ h)
+    h = h * gain / (eta0 * gamma)
+    return Record(features=np.stack([h, -h]), labels=np.arange(2))
+
+
 @claim.reference
 def gamma(data, norm):
     return world.max_margin(data.features, data.labels, norm)
+
+
+@claim.reference
+def gamma_of_opposite(opposite, norm):
+    return world.max_margin(opposite.features, opposite.labels, norm)
 
 
 @claim.reference
@@ -50,9 +65,19 @@ def radius(data, norm):
     return world.reach(data.features, norm)
 
 
+@claim.reference
+def radius_of_opposite(opposite, norm):
+    return world.reach(opposite.features, norm)
+
+
 @claim.run
 def path(data, rates, norm):
     return train.descend(data.features, data.labels, rates, train.steepest(norm))
+
+
+@claim.run
+def straight(opposite, rates, norm):
+    return path(opposite, rates, norm)
 
 
 @claim.measurement
@@ -70,6 +95,11 @@ def attained(data, path, norm):
 @claim.measurement
 def size(path, norm):
     return certify.norm(path.iterates, norm)
+
+
+@claim.measurement
+def straight_losses(opposite, straight, rates, norm):
+    return losses(opposite, straight, rates, norm, 2)
 
 
 @claim.assumption
@@ -98,6 +128,21 @@ def margin_gap(attained, size, losses, gamma, radius, rates, path, data, curvatu
     return at_most(1 - attained[told] / gamma, 1 - signal / length + drift / length / gamma, step=steps[told])
 
 
+@claim.check("decrease-attained")
+def decrease_attained(straight_losses, gamma_of_opposite, radius_of_opposite, rates, curvature):
+    return decrease(straight_losses, gamma_of_opposite, radius_of_opposite, rates, curvature)
+
+
+@claim.check("margin-gap-attained")
+def margin_gap_attained(
+    opposite, straight, straight_losses, gamma_of_opposite, radius_of_opposite, rates, norm
+):
+    return margin_gap(
+        attained(opposite, straight, norm), size(straight, norm), straight_losses,
+        gamma_of_opposite, radius_of_opposite, rates, straight, opposite,
+    )  # fmt: skip
+
+
 @claim.check("margin-below-gamma")
 def below(attained, gamma, path):
     return at_most(attained, gamma, within=gamma.gap(), step=path.steps[1:])
@@ -114,19 +159,31 @@ claim.control(
     "second-order term dropped, steps 20 times larger",
     rates=lambda rates: 20 * rates, curvature=0, steps=2_000, must_fail="per-step-decrease",
 )  # fmt: skip
+claim.control(
+    "second-order term 5% smaller", curvature=0.95, must_fail="decrease-attained", cases={"norm": ("max",)}
+)
+claim.control(
+    "gamma 5% too large, all margins equal", gamma_of_opposite=lambda gamma_of_opposite: 1.05 * gamma_of_opposite,
+    must_fail="margin-gap-attained",
+)  # fmt: skip
 claim.control("gamma 20% too small", gamma=lambda gamma: 0.8 * gamma, must_fail="margin-below-gamma")
 
 
 def in_rival_norm(data, path, norm, gamma):
     """The same run's margin relative to another norm's maximum, in units of gamma."""
-    return gamma * world.share_of_maximum(data, path.iterates[1:], RIVAL[norm])
+    rival = {"max": "frobenius", "frobenius": "max", "spectral": "max"}[norm]
+    return gamma * world.share_of_maximum(data, path.iterates[1:], rival)
 
 
 claim.control("margin measured in another norm", attained=in_rival_norm, must_fail="margin-gap")
-claim.control(
-    "length measured in the next larger norm",
-    size=lambda path, norm: certify.norm(path.iterates, LARGER[norm]), must_fail="norm-growth",
-)  # fmt: skip
+
+
+def in_larger_norm(path, norm):
+    larger = {"max": "frobenius", "frobenius": "nuclear", "spectral": "frobenius"}[norm]
+    return certify.norm(path.iterates, larger)
+
+
+claim.control("length measured in the next larger norm", size=in_larger_norm, must_fail="norm-growth")
 
 
 @claim.figure

@@ -29,7 +29,6 @@ claim = Claim(
     ),
     full={"per_class": 50, "steps": 100_000},
 )
-RIVAL = {"max": "frobenius", "frobenius": "max", "spectral": "max"}
 
 
 @claim.instance
@@ -126,7 +125,8 @@ def below(seen, gamma):
 
 def in_rival_norm(data, path, norm, gamma, seen):
     """The same run's margin relative to another norm's maximum, in units of gamma."""
-    share = world.share_of_maximum(data, path.iterates[1:], RIVAL[norm])
+    rival = {"max": "frobenius", "frobenius": "max", "spectral": "max"}[norm]
+    share = world.share_of_maximum(data, path.iterates[1:], rival)
     return Record(**{**vars(seen), "margin": gamma * share})
 
 
