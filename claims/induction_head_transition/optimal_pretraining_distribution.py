@@ -111,21 +111,21 @@ def unique(dual, n):
 
 
 def nearness(program, dual, solved, n):
-    """Record(q, multiplier): how far the solver's answers may be from the statement's, from their residuals."""
-    r, Z = [Fraction(x) for x in solved.r], Fraction(n * (n + 1), 2)
-    mu, s, caps = dual.caps.lower[:n], dual.beyond.lower, np.array(program.caps, dtype=object)
-    slack, total = caps[:n] @ r, sum(k * x for k, x in zip(program.total, r, strict=True))
-    gap = abs(sum(c * x for c, x in zip(program.cost, r, strict=True)) - Z * total)
-    gap += sum(a * max(-x, 0) for a, x in zip([*mu, *s], [*slack, *r[n:]], strict=True))
-    terms = [k * gap / (n * a) for k, a in zip(program.total, mu, strict=False)]
-    terms += [k * gap / a for k, a in zip(program.total[n:], s, strict=True)]
-    inner = (abs(total - 1) + sum(terms)) / Z  # of every r_l up to n, but for its own slack
-    q = [*(k * (inner + gap / (n * a)) for k, a in zip(program.total, mu, strict=False)), *terms[n:]]
-    multipliers = np.array([Fraction(x) for x in solved.caps], dtype=object)
-    left = (
-        np.array(program.cost) - caps.T @ multipliers - Fraction(solved.multiplier) * np.array(program.total)
+    """Record(q, multiplier): how far the solver's answers may be from the statement's, from their residuals.
+
+    a |x| summed over the slacks x of the caps up to n and the r_l beyond, a their multipliers, is the objective's excess
+    and twice what is negative. No term of q - l / Z takes more than its share of that, and the sum's own residual.
+    """
+    k, Z, caps = np.array(program.total), Fraction(n * (n + 1), 2), np.array(program.caps, dtype=object)
+    r, y = (np.array([Fraction(x) for x in part], dtype=object) for part in (solved.r, solved.caps))
+    slacks, a = (
+        np.concatenate([caps[:n] @ r, r[n:]]),
+        np.concatenate([dual.caps.lower[:n], dual.beyond.lower]),
     )
-    return Record(q=exact(max(q)), multiplier=exact((sum(abs(left[:n])) + n * sum(abs(multipliers[n:]))) / Z))
+    reach = np.concatenate([k[:n] / n, k[n:]]) / a
+    q = n * abs(k @ r - 1) / Z + (a @ abs(slacks)) * max(reach)
+    left = (np.array(program.cost) - caps.T @ y - Fraction(solved.multiplier) * k)[:n]
+    return Record(q=exact(q), multiplier=exact((sum(abs(left)) + n * sum(abs(y[n:]))) / Z))
 
 
 @claim.check("solver-finds-it")
