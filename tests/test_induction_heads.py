@@ -9,7 +9,16 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from claims.induction_head_transition import _criterion, _population, population_gradient_closed_form, world
+from claims.induction_head_transition import (
+    _criterion,
+    _population,
+    context_length_trade_off,
+    error_modes,
+    optimal_pretraining_distribution,
+    population_gradient_closed_form,
+    world,
+)
+from verify import exact
 
 few = settings(max_examples=20, deadline=None)
 many = settings(max_examples=100, deadline=None)
@@ -106,6 +115,51 @@ def test_parts_of_a_batch_train_the_same_model():
         np.testing.assert_allclose(a, b, atol=1e-12)
 
 
+def test_the_model_is_the_one_stated(batch):
+    rng = np.random.default_rng(5)
+    W_V, W_KQ = rng.normal(size=(7, 26)), rng.normal(size=(26, 26))
+    expected = []
+    for z, T in zip(batch.tokens, batch.length, strict=True):
+        X = embeddings(z, T, 12, 7)
+        weights = np.exp(X @ W_KQ @ X[-1])
+        expected.append(W_V @ X.T @ (weights / weights.sum()))
+    np.testing.assert_allclose(world.logits(W_V, W_KQ, batch), expected, rtol=1e-10)  # some 100 roundings
+    assert (world.answers(W_V, W_KQ, batch) == np.argmax(expected, axis=1)).all()
+
+
+@pytest.mark.parametrize("separate", [True, False])
+def test_algorithm_1_takes_one_step_and_then_the_other(separate):
+    lengths, rates, size = {1: 0.25, 3: 0.75}, (2.0, 3.0), world.positions((1, 3))
+    W_V, W_KQ = world.trained(np.random.default_rng(6), lengths, 8, 2, 50, rates, separate=separate)
+    rng = np.random.default_rng(6)
+    X = [world.Embedded(world.training_sequences(rng, lengths, 50, 8, 2), size, 8) for _ in range(2)]
+    np.testing.assert_allclose(W_V, 2 * world.value_step(X[0]), rtol=1e-12)
+    expected = 3 * world.attention_step(X[1 if separate else 0], W_V)
+    np.testing.assert_allclose(W_KQ, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_training_lengths_have_their_probabilities():
+    drawn = world.training_sequences(np.random.default_rng(7), {1: 0.25, 3: 0.75, 4: 0.0}, 4000, 8, 2)
+    assert set(drawn.length) == {5, 9}
+    assert np.mean(drawn.length == 9) == pytest.approx(0.75, abs=0.05)  # seven standard deviations
+
+
+def test_figure_3_is_trained_on_one_batch_at_its_rates():
+    found = world.figure_3_model(np.random.default_rng(8), 2, 2, 4, 8, 60)
+    uniform = dict.fromkeys((2, 3, 4), 1 / 3)
+    expected = world.trained(np.random.default_rng(8), uniform, 8, 2, 60, (1e3, 1e4), separate=False)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_unequal_tests_are_drawn_as_stated():
+    drawn = world.unequal_test(np.random.default_rng(9), 2, 5, 2000, 8, 2)
+    middle = (drawn.length - 3) / 2
+    first = np.argmax(drawn.tokens < 2, axis=1)
+    seen = set(zip(middle, first, strict=True))
+    assert seen == {(l, l1) for l in (3, 4, 5) for l1 in range(1, 2 * l) if l1 != l}
+
+
 # --- closed forms -------------------------------------------------------------------------------------------
 
 
@@ -118,6 +172,40 @@ def test_closed_forms_are_the_enumeration(lengths, triggers, others):
     exact = population_gradient_closed_form.enumerated(lengths, sequences, N)
     assert (exact.first == _population.values(lengths, N, triggers, L)).all()
     assert (exact.second == _population.attention(lengths, N, triggers, L)).all()
+
+
+def test_what_bounds_the_finite_rate_is_taken_over_all_sequences():
+    N, n, lengths = 4, 1, {1: Fraction(1, 3), 2: Fraction(2, 3)}
+    L, V = world.positions(lengths), _population.values(lengths, N, n, world.positions(lengths)).astype(float)
+    means, centred, together = [], [], 0
+    for k, q in lengths.items():
+        every = world.every_sequence(k, N, n)
+        for z in every.tokens:
+            X = embeddings(z, 2 * k + 3, L, N)
+            mean = X.mean(axis=0)
+            means.append(np.ptp(V @ mean))
+            centred.append(max(np.ptp(V @ (x - mean)) for x in X))
+            together = together + float(q) * np.outer(mean, X[-1]) / len(every.tokens)
+    sequences = {k: world.every_sequence(k, N, n) for k in lengths}
+    module = population_gradient_closed_form
+    found = module.spread(module.first(lengths, N, n), lengths, sequences, N)
+    for one, other in ((found.mean, means), (found.centred, centred), (found.together, together)):
+        assert float(one.upper) == pytest.approx(np.max(other), rel=1e-12)  # some hundred roundings
+
+
+def test_weights_of_two_values_move_a_mean_the_most():
+    """Logits (2 log 2, 0, 0): weights (4, 1, 1) / 6, which move the mean of (1, 0, 0) from 1/3 to 2/3."""
+    found = population_gradient_closed_form.moved(exact(1), exact(Fraction(2 * np.log(2))))
+    assert found.middle == pytest.approx(1 / 3, rel=1e-14)
+
+
+@many
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=2, max_size=6))
+def test_no_weights_move_a_mean_further(pairs):
+    values, logits = np.array(pairs).T
+    change = abs(world.softmax(logits.copy()) @ values - values.mean())
+    R, r = (exact(Fraction(float(np.ptp(x)))) for x in (values, logits))
+    assert change <= population_gradient_closed_form.moved(R, r).upper + 1e-13  # the rounding of `change`
 
 
 def test_few_tokens_show_every_entry():
@@ -163,7 +251,7 @@ def test_the_criterion_is_the_margin_to_leading_order(lengths, triggers):
 
 
 @settings(max_examples=40, deadline=None)
-@given(distributions([2, 3, 4, 5, 6, 7, 8]), st.integers(2, 40))
+@given(distributions([2, 3, 4, 5, 6, 7, 8]), st.integers(1, 40))
 @example(uniform(4, 20), 2)
 @example(uniform(4, 5), 4)
 def test_both_bounds_imply_the_sign_of_the_criterion(lengths, triggers):
@@ -175,9 +263,134 @@ def test_both_bounds_imply_the_sign_of_the_criterion(lengths, triggers):
     assert crit > 0 if below else crit < 0
 
 
+def even(lengths):
+    """Probabilities proportional to T_l: all Q_l are alike."""
+    return {k: Fraction(2 * k + 3, sum(2 * j + 3 for j in lengths)) for k in lengths}
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_neither_bound_can_be_improved_by_much(n):
+    l = 1000
+    neighbours, apart = even(range(l, l + n + 1)), even(range(l, l + 2 * n + 2, 2))
+    # the first fails, though its ratio is hardly above the first bound
+    assert _criterion.sharp_criterion(neighbours, n, [(1, 2 * l + 1)]) < 0
+    assert 1 < world.exact_ratio(neighbours) / _criterion.below(neighbours, n) < 1.005
+    # n lengths that are no neighbours are hardly above the second; what is rare beside them makes them succeed
+    apart = {k: (q if k < l + 2 * n else q / 50) for k, q in apart.items()}
+    apart = {k: q / sum(apart.values()) for k, q in apart.items()}
+    pairs = [(a, 2 * k - a) for k in apart for a in (1, 2, l - 1, k + 1, l + 2 * n + 1)]
+    assert _criterion.sharp_criterion(apart, n, [(a, b) for a, b in pairs if a != b]) > 0
+    assert 0.97 < world.exact_ratio(apart) / _criterion.above(apart, n) < 1
+
+
+@many
+@given(distributions(list(range(1, 30))))
+def test_ratios_in_lengths_and_in_positions(lengths):
+    """The step from R to the ratio of the Q_l: T_l / l is between 2 and its value at the shortest length."""
+    Q = _criterion.weights(lengths)[0].values()
+    first = min(lengths)
+    factor = world.exact_ratio(lengths) / (max(Q) / sum(Q))
+    assert Fraction(2 * first, 2 * first + 3) <= factor <= Fraction(2 * first + 3, 2 * first)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_both_bounds_at_shortest_length_two(n):
+    assert _criterion.below(even((2, 3)), n) == Fraction(12, 7 * (7 * n + 9))
+    assert _criterion.above(even((2, 3)), n) == Fraction(7, 4 * n)
+
+
+@pytest.mark.parametrize(("lengths", "N", "n"), [((2,), 150, 1), ((2, 3, 5), 250, 3), ((60, 61), 400, 4)])
+def test_remainder_where_all_weights_are_alike(lengths, N, n):
+    """One weight is 1 / K of their sum, and the mean of 2 l is that over the lengths."""
+    K, others = len(lengths), N - n
+    b = Fraction(2 * sum(lengths) * n, K * N * others) - Fraction(1, N)
+    delta = 2 * Fraction(n, N) + 4 * max(abs(b) + Fraction(1, others), Fraction(2, N))
+    repeated = (2 + delta) * (others + 2 * max(lengths)) / others
+    one = delta * (n + 3 + 4 * K) + (3 * n + K * (6 + 2 * n * (1 + repeated))) / others
+    share = K - sum(Fraction(2, 2 * k + 3) for k in lengths)
+    assert _criterion.remainder(even(lengths), N, n) == 2 * one / share
+
+
 def test_a_small_vocabulary_has_no_remainder():
     with pytest.raises(ValueError, match="larger vocabulary"):
         _criterion.remainder(uniform(4, 9), 64, 4)
+
+
+@many
+@given(st.integers(1, 30), st.integers(1, 20))
+def test_windows_of_lengths(first, count):
+    ratio = context_length_trade_off.shares(first, count)
+    assert ratio == world.exact_ratio(uniform(first, first + count - 1))
+    assert context_length_trade_off.fewest(first, 1 / ratio) == count
+    assert context_length_trade_off.fewest(first, 1 / ratio + Fraction(1, 10**9)) == count + 1
+
+
+# --- the optimal distribution -------------------------------------------------------------------------------
+
+
+class Programs:
+    """The program, the dual and the solution of the statement, and how far a solver's answers may be from them."""
+
+    def __init__(self, n, U):
+        module = optimal_pretraining_distribution
+        self.n, self.lengths = n, [Fraction(k) for k in range(1, U + 1)]
+        self.program = module.program(self.lengths, n)
+        self.dual, self.optimum = module.dual(self.lengths, n), module.optimum(self.lengths, n)
+        self.r = self.optimum.q.lower / np.array(self.lengths)
+
+    def nearness(self, r, caps=None, multiplier=0):
+        solved = world.Record(r=r, caps=[0] * len(r) if caps is None else caps, multiplier=multiplier)
+        return optimal_pretraining_distribution.nearness(self.program, self.dual, solved, self.n)
+
+
+def test_an_exact_solution_is_as_near_as_can_be():
+    P = Programs(3, 7)
+    found = P.nearness(P.r, P.dual.caps.lower, P.dual.total.lower)
+    assert found.q.upper == found.multiplier.upper == 0
+    # of a multiple of it the last probability is off by all that is allowed
+    assert P.nearness(P.r * Fraction(11, 10)).q.upper == max(P.optimum.q.lower) / 10
+
+
+def test_nearness_by_hand():
+    """n = 1, U = 2, r = (1, 1/7): mu = s = 3, the slack of the cap and r_2 are 1/7, the sum is 9/7; k / a: 1/3, 2/3."""
+    found = Programs(1, 2).nearness([Fraction(1), Fraction(1, 7)]).q.upper
+    assert found == Fraction(2, 7) + Fraction(6, 7) * Fraction(2, 3)
+
+
+@few
+@given(st.integers(1, 4), st.integers(1, 4), st.data())
+def test_no_answer_is_farther_than_allowed(n, more, data):
+    P = Programs(n, n + more)
+    numbers = st.lists(st.fractions(-1, 1, max_denominator=20), min_size=n + more, max_size=n + more)
+    r, caps = P.r + np.array(data.draw(numbers)), np.abs(data.draw(numbers))
+    found = P.nearness(r, caps, 0)
+    assert max(abs(r * np.array(P.lengths) - P.optimum.q.lower)) <= found.q.upper
+    assert P.dual.total.upper <= found.multiplier.upper
+
+
+def test_a_multiplier_may_be_off_by_all_that_is_allowed():
+    P = Programs(
+        2, 4
+    )  # what is left of the cost, k^3 - 2 t, and what the caps beyond n give, are both positive
+    caps = [Fraction(0), Fraction(0), Fraction(1, 9), Fraction(1, 9)]
+    assert P.nearness(P.r, caps, 0).multiplier.upper == P.dual.total.upper
+
+
+# --- wrong answers ------------------------------------------------------------------------------------------
+
+
+def test_copies_are_told_by_their_positions():
+    tokens, answers = np.arange(9)[None] + np.array([[2], [2], [2]]), np.array([5, 6, 9])
+    batch = world.Record(tokens=tokens, length=np.array([9, 9, 9]), output=np.array([9, 9, 9]))
+    run = error_modes.Tested(batch, answers, shortest=2)
+    assert (error_modes.middle(run) == 3).all()
+    for offset, expected in (
+        (1, [True, False, False]),
+        (2, [False, True, False]),
+        (6, [False, False, False]),
+    ):
+        assert (error_modes.copied(run, error_modes.middle(run), offset) == expected).all()
+    assert (error_modes.copied(run, run.shortest, 2, 3) == [True, True, False]).all()
 
 
 # --- library functions --------------------------------------------------------------------------------------

@@ -76,6 +76,10 @@ def below(distribution, triggers):
 
 
 def above(distribution, triggers):
-    r"""$\epsilon_2$: R(D) > epsilon_2 makes it negative; N_trg at least 2, shortest length at least 2."""
+    r"""$\epsilon_2$: R(D) > epsilon_2 makes it negative; shortest length at least 2.
+
+    At l1 = 1 no Q adds to the output's $S_1 < \sum Q$, and the rival at l + 2, l the length with the largest Q_l, has
+    N_trg Q_l; and $\sum Q / \max Q$ is at most T_0 / (2 l_0) / R(D).
+    """
     l = min(distribution)
-    return Fraction(2 * l + 3, 2 * l) / (triggers - 1)
+    return Fraction(2 * l + 3, 2 * l) / triggers
