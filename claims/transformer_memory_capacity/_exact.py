@@ -84,12 +84,11 @@ def rational_activation(z):
     return value, -2 * z * value * value % PRIME
 
 
-def gelu_rank(outputs, weights, centres):
+def gelu_rank(outputs, weights, biases):
     """Rank of a layer of as many GELU units as there are distinct outputs, at these outputs; proved in balls.
 
-    weights: (m, d) floats; unit j vanishes at output number centres[j]. With n distinct outputs the rank is at
-    most n, and exactly n once some ball around the determinant of n units at them excludes 0. Raises
-    CertificateError if 8192 bits do not do that.
+    weights: (m, d) floats; biases: (m,). With n distinct outputs the rank is at most n, and exactly n once some
+    ball around the determinant of n units at them excludes 0. Raises CertificateError if 8192 bits do not do that.
     """
     from flint import arb, arb_mat, ctx, fmpq
 
@@ -97,13 +96,10 @@ def gelu_rank(outputs, weights, centres):
     n, bits = len(points), 512
     while bits <= 8192:
         with ctx.workprec(bits):
-            h = arb_mat([[arb(fmpq(number, row[-1])) for number in row[:-1]] for row in points])
-            z = arb_mat(weights[:n].tolist()) * h.transpose()
-            root, rows = arb(2).sqrt(), []
-            for row, centre in zip(z.tolist(), centres[:n] % n, strict=True):
-                shifted = [entry - row[centre] for entry in row]
-                rows.append([x * (1 + (x / root).erf()) / 2 for x in shifted])
-            if not arb_mat(rows).det().contains(0):
+            h = [[arb(fmpq(number, row[-1])) for number in row[:-1]] for row in points]
+            z = in_balls(weights[:n]) @ np.array(h, dtype=object).T + in_balls(biases[:n])[:, None]
+            units = [[x * normal(x) for x in row] for row in z.tolist()]
+            if not arb_mat(units).det().contains(0):
                 return n
         bits *= 2
     raise CertificateError(f"the determinant of {n} units is not told from 0 with {bits // 2} bits")
@@ -152,11 +148,18 @@ def generic_rank(rng, contexts, tokens, d, m, activation=rational_activation, si
     base, log_base = (int(number) for number in rng.integers(2, PRIME, size=2))
     theta = Record(E=E, P=P, A=log_base * A % PRIME, W=W, b=b, V=V, c=c)
 
+    weights = modular_weights(base, A)
+    return modular_rank(np.concatenate([derivatives(c, theta, weights, activation)[1] for c in contexts]))
+
+
+def modular_weights(base, A):
+    """Attention for `derivatives` modulo the prime: base^(x_i . A x_t) over their sum, for integer x and A."""
+
     def weights(x):
-        powers = [pow(base, score % (PRIME - 1), PRIME) for score in (x @ (A @ x[-1])).tolist()]
+        powers = [pow(base, score, PRIME) for score in (x @ (A @ x[-1])).tolist()]
         return np.array(powers, dtype=object) * pow(sum(powers), -1, PRIME) % PRIME
 
-    return modular_rank(np.concatenate([derivatives(c, theta, weights, activation)[1] for c in contexts]))
+    return weights
 
 
 def ball_weights(A):
@@ -173,10 +176,16 @@ def ball_gelu(z):
     """GELU and its derivative in balls."""
     from flint import arb
 
-    root, height = arb(2).sqrt(), 1 / (2 * arb.pi()).sqrt()
-    below = [(1 + (x / root).erf()) / 2 for x in z]
+    height, below = 1 / (2 * arb.pi()).sqrt(), [normal(x) for x in z]
     slope = [p + x * height * (-x * x / 2).exp() for x, p in zip(z, below, strict=True)]
     return z * np.array(below, dtype=object), np.array(slope, dtype=object)
+
+
+def normal(x):
+    """The normal distribution function at a ball."""
+    from flint import arb
+
+    return (1 + (x / arb(2).sqrt()).erf()) / 2
 
 
 def in_balls(array):

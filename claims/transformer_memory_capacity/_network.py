@@ -94,7 +94,11 @@ def log_odds(theta, P, contexts):
     scores = 2 * x @ np.abs(theta["A"]) @ x
     units = (1 + scores) * np.abs(theta["W"]) @ x + np.abs(theta["b"])
     magnitude = np.max(1.13 * np.abs(theta["V"]) @ units + np.abs(theta["c"]))
-    return f, 2 * T + 4 * d + m + 16, magnitude
+    return f, _roundings(T, d, m), magnitude
+
+
+def _roundings(T, d, m):
+    return 2 * T + 4 * d + m + 16
 
 
 def exact_interpolant(theta, P, contexts, targets):

@@ -152,10 +152,6 @@ def proportions(tokens, longest):
 claim.control("multisets up to their length", multisets=proportions, must_fail="uniform-attention")
 
 
-EQUAL = 1e-10  # where the figure puts distances of exactly 0
-LOOKS = {"without_positions": (0, (1, 1.1)), "uniform_attention": (0, (4, 1, 1, 1))}
-
-
 @claim.figure
 def draw(figure, evidence):
     titles = [f"$\\omega$ = {c['tokens']}, $T$ = {c['longest']}, $d$ = {c['d']}" for c in evidence.cases]
@@ -164,15 +160,17 @@ def draw(figure, evidence):
         "without_positions": "control: no positions",
         "uniform_attention": "control: uniform attention",
     }
+    looks = {"without_positions": (0, (1, 1.1)), "uniform_attention": (0, (4, 1, 1, 1))}
+    equal_at = 1e-10  # where distances of exactly 0 are drawn
     panels = plot.panel_grid(figure, titles, columns=2, sharey=True)
     for panel, case in zip(panels, evidence.cases, strict=True):
         for name, label in worlds.items():
             distances = evidence.of(name, **case).nearest
-            look = {} if name == "attention" else {**plot.CONTROL, "linestyle": LOOKS[name]}
+            look = {} if name == "attention" else {**plot.CONTROL, "linestyle": looks[name]}
             share = np.linspace(0, 100, len(distances))
-            panel.plot(share, np.maximum(distances, EQUAL), label=label, **look)
-        panel.set(yscale="log", ylim=(EQUAL / 9, 20))
-        panel.text(3, 2 * EQUAL, "equal", fontsize=7.5)
+            panel.plot(share, np.maximum(distances, equal_at), label=label, **look)
+        panel.set(yscale="log", ylim=(equal_at / 9, 20))
+        panel.text(3, 2 * equal_at, "equal", fontsize=7.5)
     for panel in panels[-2:]:
         panel.set_xlabel("% of contexts, sorted")
     for panel in panels[::2]:

@@ -25,11 +25,6 @@ from . import world
 
 claim = Claim("transformer-memory-capacity/entropy-lower-bound", full={"count": 1_000, "length": 10})
 EPSILON = tuple(Fraction(1, 10**j) for j in range(1, 9))
-PRINTED = {  # documents: (entropy, contexts), constants of the paper's code
-    100: (256.01, 377), 200: (612.28, 699), 300: (1019.33, 952), 400: (1462.64, 1123), 500: (1907.59, 1459),
-    600: (2377.18, 1637), 700: (2802.58, 1896), 800: (3289.21, 2117), 900: (3731.56, 2374),
-    1000: (4236.58, 2637),
-}  # fmt: skip
 SIZES = (100, 300, 600, 1000)
 
 
@@ -45,6 +40,12 @@ def logits(rng, documents, tokens, models=12):
     """Tables of logits (models, n, omega), a row for each context in the order of its first appearance."""
     n = len(world.context_counts(documents))
     return np.geomspace(0.1, 10, models)[:, None, None] * rng.normal(size=(models, n, tokens))
+
+
+@claim.instance
+def corpus(rng):
+    """Documents of a Markov source of 50 tokens, 10 tokens each."""
+    return world.markov_documents(rng, max(SIZES), tokens=50, length=10, concentration=0.05)
 
 
 @claim.reference
@@ -89,11 +90,14 @@ def losses(documents, logits):
 def mixtures(documents, tokens):
     """Losses of the models that keep eps for the tokens that do not follow, where there are any."""
     N = world.count_table(world.context_counts(documents), tokens)
+    return stack([token_by_token(documents, np.log(mixture(N, float(eps)))) for eps in EPSILON])
+
+
+def mixture(N, eps):
+    """The statement's p_c for counts (n, omega): eps spread over the tokens that do not follow c."""
     missing = (N == 0) / np.maximum((N == 0).sum(axis=1, keepdims=True), 1)
     partly = missing.any(axis=1, keepdims=True)
-    pi = N / N.sum(axis=1, keepdims=True)
-    models = [(1 - e * partly) * pi + e * missing for e in map(float, EPSILON)]
-    return stack([token_by_token(documents, np.log(p)) for p in models])
+    return (1 - eps * partly) * N / N.sum(axis=1, keepdims=True) + eps * missing
 
 
 def token_by_token(documents, log_p):
@@ -121,9 +125,8 @@ def training(documents, tokens, steps=400):
 
 
 @claim.measurement
-def growth(rng, averaged=False):
-    """Entropies of a Markov source's documents, 10 of 50 tokens each: of all of them, and of two halves apart."""
-    corpus = world.markov_documents(rng, max(SIZES), tokens=50, length=10, concentration=0.05)
+def growth(corpus, averaged=False):
+    """Entropies of the first documents of a corpus: of all of them, and of two halves apart."""
     pooled, halves, contexts = [], [], []
     for count in SIZES:
         middle, predicted = count // 2, 9 * count if averaged else 1
@@ -203,22 +206,25 @@ def of_every_context(documents):
 claim.control("mass kept back after every context", excess=of_every_context, must_fail="the-infimum")
 
 
-LOOKS = ((0, (1, 1.1)), (0, (4, 1, 1, 1)), (0, (1, 3)))
-
-
 @claim.figure
 def draw(figure, evidence):
+    printed = {  # documents: (entropy, contexts), constants of the paper's code
+        100: (256.01, 377), 200: (612.28, 699), 300: (1019.33, 952), 400: (1462.64, 1123), 500: (1907.59, 1459),
+        600: (2377.18, 1637), 700: (2802.58, 1896), 800: (3289.21, 2117), 900: (3731.56, 2374),
+        1000: (4236.58, 2637),
+    }  # fmt: skip
     left, right = plot.panel_grid(figure, ["training a table", "more documents"])
     losses = evidence.of("training").middle
     left.plot(np.arange(1, len(losses) + 1), losses, label="table of logits")
     left.axhline(evidence.of("entropy").middle, color=plot.COLORS[0], **plot.BOUND)
-    for name, look in zip(COARSER, LOOKS, strict=True):
+    looks = (0, (1, 1.1)), (0, (4, 1, 1, 1)), (0, (1, 3))
+    for name, look in zip(COARSER, looks, strict=True):
         coarser = evidence.of("entropy", control=f"contexts told apart by their {name} only").middle
         left.axhline(coarser, label=f"control: {name}", **{**plot.CONTROL, "linestyle": look})
     left.set(xscale="log", xlabel="step", ylabel="nats, summed", ylim=(0, 1.05 * losses.max()))
     growth = evidence.of("growth")
     right.plot(growth.contexts, growth.pooled.middle, "o-", label="Markov source")
-    entropies, contexts = np.array(list(PRINTED.values())).T
+    entropies, contexts = np.array(list(printed.values())).T
     right.plot(contexts, entropies, "s:", label="TinyStories (paper)", color=plot.COLORS[1])
     right.set(xlabel="distinct contexts", ylabel="entropy, nats")
     plot.legend([left, right], bound="entropy of full prefixes")

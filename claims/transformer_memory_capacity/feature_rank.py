@@ -86,11 +86,13 @@ def ranks(rng, outputs, widths, activation=lambda z: _exact.rational_activation(
 
 
 @claim.run
-def gelu_rank(rng, outputs, d):
+def gelu_rank(rng, outputs):
     """Of n units, centred at outputs of their own."""
     rows = list(outputs.values())
-    weights = 3 * rng.normal(size=(len(rows), d)) / np.std(_exact.floats(rows))
-    return exact(_exact.gelu_rank(rows, weights, rng.permutation(len(rows))))
+    h = _exact.floats(rows)
+    weights = 3 * rng.normal(size=h.shape) / h.std()
+    biases = -np.sum(weights * rng.permutation(h), axis=1)
+    return exact(_exact.gelu_rank(rows, weights, biases))
 
 
 @claim.run
