@@ -14,11 +14,12 @@ from claims.induction_head_transition import (
     _population,
     context_length_trade_off,
     error_modes,
+    figure_3_reproduction,
     optimal_pretraining_distribution,
     population_gradient_closed_form,
     world,
 )
-from verify import exact
+from verify import exact, statistics
 
 few = settings(max_examples=20, deadline=None)
 many = settings(max_examples=100, deadline=None)
@@ -283,7 +284,7 @@ def test_neither_bound_can_be_improved_by_much(n):
     assert 0.97 < world.exact_ratio(apart) / _criterion.above(apart, n) < 1
 
 
-@many
+@few
 @given(distributions(list(range(1, 30))))
 def test_ratios_in_lengths_and_in_positions(lengths):
     """The step from R to the ratio of the Q_l: T_l / l is between 2 and its value at the shortest length."""
@@ -374,6 +375,44 @@ def test_a_multiplier_may_be_off_by_all_that_is_allowed():
     )  # what is left of the cost, k^3 - 2 t, and what the caps beyond n give, are both positive
     caps = [Fraction(0), Fraction(0), Fraction(1, 9), Fraction(1, 9)]
     assert P.nearness(P.r, caps, 0).multiplier.upper == P.dual.total.upper
+
+
+# --- Figure 3 -----------------------------------------------------------------------------------------------
+
+
+def test_cells_of_the_printed_table():
+    paper = figure_3_reproduction.PAPER
+    assert len(paper) == 78
+    assert paper[3, 4] == Fraction(1, 4)
+    assert paper[3, 15] == Fraction(996, 1000)
+    assert paper[5, 8] == Fraction(229, 1000)
+    assert paper[14, 15] == Fraction(67, 1000)
+
+
+def test_a_number_is_inside_up_to_the_ends():
+    prediction = statistics.prediction(np.array([1.0, 2.0, 4.0, 5.0]))
+    reach = (prediction.upper - prediction.lower) / 2
+    for share, outcome in ((-1.001, "fails"), (-0.999, "holds"), (0.999, "holds"), (1.001, "fails")):
+        value = exact(Fraction(prediction.middle + share * reach))
+        assert figure_3_reproduction.inside(value, prediction).outcome == outcome
+
+
+def test_distances_leave_one_draw_out():
+    draws = np.array([[0.1, 0.4], [0.2, 0.8], [0.9, 0.3]])
+    own = [
+        np.sqrt(np.mean((row - np.delete(draws, i, axis=0).mean(axis=0)) ** 2)) for i, row in enumerate(draws)
+    ]
+    found, expected = figure_3_reproduction.predicted_distance(draws), statistics.prediction(np.array(own))
+    assert (found.lower, found.upper) == pytest.approx((expected.lower, expected.upper), rel=1e-12)
+    mean = figure_3_reproduction.predicted_mean(draws)
+    assert mean.middle == pytest.approx(draws.mean(), rel=1e-12)
+
+
+def test_answers_are_counted_over_all_cells():
+    fewer, more = figure_3_reproduction.answered(np.array([0.5, 0.25]), np.array([0.125, 0.0]), 8)
+    for found, count in ((fewer, 6), (more, 1)):
+        expected = statistics.proportion(count, 16)
+        assert (found.lower, found.upper) == (expected.lower, expected.upper)
 
 
 # --- wrong answers ------------------------------------------------------------------------------------------

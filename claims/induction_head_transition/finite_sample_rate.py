@@ -79,15 +79,19 @@ def margins(steps, lengths, vocabulary, triggers):
 
 @claim.measurement
 def curves(rng, learned, limit, lengths, vocabulary, triggers, tests=256):
-    """Record(samples (4,), distance, accuracy (runs, 4)): relative to the size of W_0; attention saturated."""
+    """Record(samples (4,), distance (runs, 4), relative to the size of W_0, right (runs, 4), tests).
+
+    The answers are those of saturated attention.
+    """
     first, second = rng.choice(world.unequal_pairs(max(lengths)), tests).T
     batch, size = world.sequences(rng, first, second, vocabulary, triggers), np.linalg.norm(limit)
     distance = [[np.linalg.norm(W_KQ - limit) / size for _, _, W_KQ in run] for run in learned]
     right = [
-        [world.answers(W_V, 1e12 * W_KQ, batch) == batch.output for _, W_V, W_KQ in run] for run in learned
+        [np.count_nonzero(world.answers(W_V, 1e12 * W_KQ, batch) == batch.output) for _, W_V, W_KQ in run]
+        for run in learned
     ]
     samples = np.array([M for M, _, _ in learned[0]])
-    return Record(samples=samples, distance=np.array(distance), accuracy=np.mean(right, axis=2))
+    return Record(samples=samples, distance=np.array(distance), right=np.array(right), tests=np.array(tests))
 
 
 @claim.measurement
@@ -111,6 +115,11 @@ def suffices(enough_margins):
     return less(0, enough_margins)
 
 
+@claim.check("enough-samples-answer-all")
+def answers_all(curves, tests):
+    return equal(exact(curves.right[:, -1]), exact(tests))
+
+
 @claim.check("no-samples-help")
 def fails(never_margins):
     return less(never_margins, 0)
@@ -126,6 +135,7 @@ def rate(slope, exponent):
 
 
 claim.control("N^2 in place of N^3 samples", power=2, must_fail="enough-samples")
+claim.control("N^2 in place of N^3 samples, answers", power=2, must_fail="enough-samples-answer-all")
 claim.control("six lengths in place of one", rare=lambda lengths: lengths, must_fail="no-samples-help")
 claim.control("M^(-2/3)", exponent=lambda: exact(Fraction(-2, 3)), must_fail="rate")
 claim.control("M^(-1/3)", exponent=lambda: exact(Fraction(-1, 3)), must_fail="rate")
@@ -136,7 +146,7 @@ def draw(figure, evidence):
     left, right = plot.panel_grid(figure, ["accuracy", "relative distance to $W_0$"])
     curves = evidence.of("curves")
     M = curves.samples
-    for panel, values in ((left, curves.accuracy), (right, curves.distance)):
+    for panel, values in ((left, curves.right / curves.tests), (right, curves.distance)):
         panel.plot(
             np.tile(M, (len(values), 1)).T,
             values.T,
