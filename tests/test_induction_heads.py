@@ -128,14 +128,14 @@ def test_the_model_is_the_one_stated(batch):
     assert (world.answers(W_V, W_KQ, batch) == np.argmax(expected, axis=1)).all()
 
 
-@pytest.mark.parametrize("separate", [True, False])
-def test_algorithm_1_takes_one_step_and_then_the_other(separate):
+@pytest.mark.parametrize("given", [{}, {"separate": False}])
+def test_algorithm_1_takes_one_step_and_then_the_other(given):
     lengths, rates, size = {1: 0.25, 3: 0.75}, (2.0, 3.0), world.positions((1, 3))
-    W_V, W_KQ = world.trained(np.random.default_rng(6), lengths, 8, 2, 50, rates, separate=separate)
+    W_V, W_KQ = world.trained(np.random.default_rng(6), lengths, 8, 2, 50, rates, **given)
     rng = np.random.default_rng(6)
     X = [world.Embedded(world.training_sequences(rng, lengths, 50, 8, 2), size, 8) for _ in range(2)]
     np.testing.assert_allclose(W_V, 2 * world.value_step(X[0]), rtol=1e-12)
-    expected = 3 * world.attention_step(X[1 if separate else 0], W_V)
+    expected = 3 * world.attention_step(X[0 if given else 1], W_V)
     np.testing.assert_allclose(W_KQ, expected, rtol=1e-12, atol=1e-15)
 
 
