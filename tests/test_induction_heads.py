@@ -15,6 +15,7 @@ from claims.induction_head_transition import (
     context_length_trade_off,
     error_modes,
     figure_3_reproduction,
+    finite_sample_rate,
     optimal_pretraining_distribution,
     population_gradient_closed_form,
     world,
@@ -375,6 +376,32 @@ def test_a_multiplier_may_be_off_by_all_that_is_allowed():
     )  # what is left of the cost, k^3 - 2 t, and what the caps beyond n give, are both positive
     caps = [Fraction(0), Fraction(0), Fraction(1, 9), Fraction(1, 9)]
     assert P.nearness(P.r, caps, 0).multiplier.upper == P.dual.total.upper
+
+
+# --- samples ------------------------------------------------------------------------------------------------
+
+
+def test_samples_that_suffice():
+    assert finite_sample_rate.enough(5, 3) == 1125
+    assert finite_sample_rate.enough(5, 3, 2) == 225
+
+
+def test_a_power_law_has_its_slope():
+    M = np.array([3, 12, 48, 192])
+    distance = np.outer(np.linspace(1, 2, 41), M**-0.7)
+    assert finite_sample_rate.slope(world.Record(samples=M, distance=distance)).middle == pytest.approx(-0.7)
+
+
+def test_curves_of_matrices_near_the_limit():
+    """They answer all tests where R is small enough, and none of them without W_V."""
+    lengths, N, n = uniform(4, 9), 16, 2
+    W_V = _population.values(lengths, N, n, world.positions(lengths)).astype(float)
+    limit = finite_sample_rate.limit(lengths, N, n)
+    learned = [[(7, W_V, 1.25 * limit), (9, -W_V, limit)]]
+    found = finite_sample_rate.curves(np.random.default_rng(0), learned, limit, lengths, N, n, tests=30)
+    np.testing.assert_allclose(found.distance, [[0.25, 0]], rtol=1e-12)
+    assert (found.samples == [7, 9]).all()
+    assert (found.right == [[30, 0]]).all()
 
 
 # --- Figure 3 -----------------------------------------------------------------------------------------------

@@ -46,13 +46,18 @@ def exponent():
     return exact(Fraction(-1, 2))
 
 
+def enough(vocabulary, triggers, power=3):
+    """The samples of each step."""
+    return vocabulary**power * triggers**2
+
+
 @claim.run
 def learned(rng, lengths, vocabulary=16, triggers=2, power=3, runs=41):
     """[[(samples, W_V, W_KQ), four of them] for each run of Algorithm 1].
 
     The most samples are N^power N_trg^2 for each step, the others 4, 16 and 64 times fewer.
     """
-    grid = vocabulary**power * triggers**2 // np.array([64, 16, 4, 1])
+    grid = enough(vocabulary, triggers, power) // np.array([64, 16, 4, 1])
     return [
         [(M, *world.trained(rng, lengths, vocabulary, triggers, M, (0.01, 100.0))) for M in grid]
         for _ in range(runs)
@@ -62,7 +67,7 @@ def learned(rng, lengths, vocabulary=16, triggers=2, power=3, runs=41):
 @claim.run
 def never(rng, rare, vocabulary, triggers, power):
     """W_KQ of three runs where the max-sum ratio is 1."""
-    M = vocabulary**power * triggers**2
+    M = enough(vocabulary, triggers, power)
     return [world.trained(rng, rare, vocabulary, triggers, M, (0.01, 100.0))[1] for _ in range(3)]
 
 
@@ -97,7 +102,8 @@ def curves(rng, learned, limit, lengths, vocabulary, triggers, tests=256):
 @claim.measurement
 def slope(curves):
     """The median over runs of the slope of the log distance from M / 16 to M samples."""
-    return statistics.median(np.log(curves.distance[:, 3] / curves.distance[:, 1]) / np.log(16))
+    growth = np.log(curves.samples[3] / curves.samples[1])
+    return statistics.median(np.log(curves.distance[:, 3] / curves.distance[:, 1]) / growth)
 
 
 @claim.measurement
