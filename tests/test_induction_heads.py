@@ -18,6 +18,7 @@ from claims.induction_head_transition import (
     finite_sample_rate,
     optimal_pretraining_distribution,
     population_gradient_closed_form,
+    transition_at_max_sum_ratio,
     world,
 )
 from verify import exact, statistics
@@ -311,6 +312,15 @@ def test_remainder_where_all_weights_are_alike(lengths, N, n):
     one = delta * (n + 3 + 4 * K) + (3 * n + K * (6 + 2 * n * (1 + repeated))) / others
     share = K - sum(Fraction(2, 2 * k + 3) for k in lengths)
     assert _criterion.remainder(even(lengths), N, n) == 2 * one / share
+
+
+def test_rates_and_triggers_are_those_of_the_theorem():
+    first, second = transition_at_max_sum_ratio.rates(3, 20)
+    assert first < 1
+    assert first * second == pytest.approx(27 * 8000 * np.log(20))
+    for vocabulary, outcome in ((64, "fails"), (65, "holds")):
+        found = transition_at_max_sum_ratio.few_triggers([(4, uniform(2, 3))], vocabulary)
+        assert found.outcome == outcome
 
 
 def test_a_small_vocabulary_has_no_remainder():

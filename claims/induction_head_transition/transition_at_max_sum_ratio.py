@@ -142,13 +142,17 @@ def margins(models, families, pairs, vocabulary):
     return Record(test=exact(test), training=exact(training), triggers=np.array([n for n, _ in families]))
 
 
+def rates(triggers, vocabulary, first=0.01):
+    """(eta_V, eta_KQ): their product is that of the theorem."""
+    return first, (triggers * vocabulary) ** 3 * np.log(vocabulary) / first
+
+
 @claim.run
 def sampled(rng, sides, samples=65_536, tokens=64):
     """(W_V, W_KQ) of Algorithm 1, each step on samples of its own, at the learning rates of the theorem."""
     result = {}
     for side, (n, q) in sides.items():
-        rates = 0.01, (n * tokens) ** 3 * np.log(tokens) / 0.01
-        result[side] = world.trained(rng, q, tokens, n, samples, rates)
+        result[side] = world.trained(rng, q, tokens, n, samples, rates(n, tokens))
     return result
 
 
