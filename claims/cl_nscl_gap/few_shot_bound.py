@@ -110,8 +110,8 @@ def errors(classes, shots):
 
 @claim.run
 def errors_of_exact_centres(lines):
-    """Probability of being at least as near to the other mean, 20 away; the second point is -p x / (1 - p)."""
-    return exact([p * (x >= 10) + (1 - p) * (-p * x / (1 - p) >= 10) for x, p in lines])
+    """Probability of being at least as near to the other mean, 20 away: the second point lies on the other side."""
+    return exact([p * (x >= 10) for x, p in lines])
 
 
 # --- checks ---------------------------------------------------------------------------------------------------

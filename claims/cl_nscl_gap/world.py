@@ -126,10 +126,8 @@ def certified_bound(share, temperature, exponent=2) -> Interval:
 
 def in_fractions(numbers) -> Interval:
     """Floats (...) as the exact numbers that they are."""
-    if np.ndim(numbers) == 0:
-        return exact(Fraction(float(numbers)))
-    flat = [Fraction(float(x)) for x in np.ravel(numbers)]
-    return exact(np.array(flat, dtype=object).reshape(np.shape(numbers)))
+    fractions = np.vectorize(lambda x: Fraction(float(x)), otypes=[object])
+    return exact(np.asarray(fractions(numbers))[()])
 
 
 def smallest_nscl(classes, per_class, views, temperature) -> Interval:
