@@ -506,14 +506,22 @@ def test_a_step_of_the_encoder(loss):
     np.testing.assert_allclose(np.transpose([told["cl"], told["nscl"]]), expected, rtol=1e-12)
 
 
-def test_what_training_records():
-    rng, labels = np.random.default_rng(6), world.balanced(3, 2)
-    inputs, weights = _encoder.gaussian_views(rng, 2, 3, 2), _encoder.start(rng, 2)
-    found = _encoder.trained(inputs, weights, labels, "cl", 0.5, 50)
+@pytest.mark.parametrize("loss", ["nscl", "cl"])
+def test_what_training_records(loss):
+    rng, labels = np.random.default_rng(6), world.balanced(2, 2)
+    inputs, weights = _encoder.gaussian_views(rng, 2, 2, 2), _encoder.start(rng, 2)
+    found = _encoder.trained(inputs, weights, labels, loss, 0.5, 50)
     assert found.cl.shape == found.nscl.shape == (51, 2)
     last = np.array([world.losses(z, labels) for z in found.embeddings])
     np.testing.assert_allclose(np.transpose([found.cl[-1], found.nscl[-1]]), last, rtol=1e-12)
-    assert np.all(found.cl[-1] < found.cl[0])
+    see = world.relations(labels, 2)
+    negatives = see.other if loss == "nscl" else ~see.positive
+    fixed = inputs.reshape(2, 8, -1), negatives, ~see.positive, see.other, see.positive / 2, 0.5, 3e-3
+    carry = weights, _encoder.optimizer().init(weights)
+    for step in range(3):
+        carry, told = compiled(_encoder.step)(carry, None, *fixed)
+        np.testing.assert_allclose(found.cl[step], told["cl"], rtol=1e-12)
+        np.testing.assert_allclose(found.nscl[step], told["nscl"], rtol=1e-12)
 
 
 # --- moments and bounds of few shots ------------------------------------------------------------------------------
