@@ -16,6 +16,7 @@ from claims.signgd_adam_margin import (
     norm_preference,
     nsd_explicit_margin_bound,
     other_losses,
+    proxy_lemmas,
     rate_and_p_scan,
 )
 from verify import Record
@@ -154,17 +155,41 @@ def test_a_priori_bound():
     agrees(found.measured, [1 - MARGIN[list(STEPS).index(t) - 1] / GAMMA for t in useful])
 
 
-def test_slope_over_the_last_decades():
-    """The gap as a power of the length, another one before the last two decades."""
-    rates = np.ones(1000)
-    steps = np.array([0, 1, 3, 5, 10, 30, 100, 300, 1000])
-    gap = np.where(steps < 10, 0.5, 0.4 * np.maximum(steps / 10, 1.0) ** -0.7)
+@pytest.mark.parametrize(("decades", "first"), [(1, 100), (2, 10), (3, 1)])
+def test_slopes_over_the_last_decades(decades, first):
+    """All slopes between two points in the window that are at least half of it apart."""
+    steps = np.array([0, 1, 3, 9, 10, 30, 90, 100, 300, 900, 1000])
+    gap = np.array([0.9, 0.6, 0.7, 0.5, 0.3, 0.35, 0.2, 0.15, 0.12, 0.11, 0.05])
     found = rate_and_p_scan.falls(
-        point(GAMMA * (1 - gap[1:])), point(GAMMA), rates, Record(steps=steps), decades=2
+        point(GAMMA * (1 - gap[1:])), point(GAMMA), np.ones(1000), Record(steps=steps), decades
     )
+    x, y = np.log(steps[1:]), np.log(gap[1:])
+    half = (math.log(1000) - math.log(first)) / 2
+    seen = [
+        (y[j] - y[i]) / (x[j] - x[i])
+        for i in range(10)
+        for j in range(10)
+        if steps[i + 1] >= first and x[j] - x[i] >= half - 1e-9
+    ]
     assert found.relation == "<="
-    agrees(found.measured, -0.7, 1e-9)
+    assert found.measured.lower == pytest.approx(min(seen), rel=1e-9)
+    assert found.measured.upper == pytest.approx(max(seen), rel=1e-9)
     assert -0.43 < found.bound.lower <= found.bound.upper < 0
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        adam_max_norm, certified_max_margin_references, momentum_and_muon, norm_preference,
+        nsd_explicit_margin_bound, other_losses, proxy_lemmas, rate_and_p_scan,
+    ],
+)  # fmt: skip
+def test_separable_is_a_margin_above_zero(module):
+    for gamma, outcome in ((0.01, "holds"), (-0.01, "fails")):
+        value = (
+            Record(gamma=point(gamma)) if module is certified_max_margin_references else point([gamma] * 3)
+        )
+        assert module.separable(value).outcome == outcome
 
 
 def test_guarantee_at_the_last_step():

@@ -111,6 +111,11 @@ def test_the_largest_margin_of_opposite_samples(norm):
     assert agrees(world.share_of_maximum(data, W, norm), shares, 2 * world.PROMISED)
 
 
+def test_margins_scale_with_the_features():
+    small = world.max_margin(1e-3 * np.stack([H, -H]), np.array([0, 1]), "max")
+    assert small.middle == pytest.approx(1e-3 * opposite("max", H), rel=world.PROMISED)
+
+
 def test_softmax_weights_are_the_wrong_classes_probabilities():
     W = np.array([[0.5, 0.1, -0.2], [-0.3, 0.0, 0.4], [0.2, -0.6, 0.1]])
     powers = np.exp(FEATURES @ W.T)
