@@ -7,6 +7,7 @@ import math
 from fractions import Fraction
 from functools import cache
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -23,6 +24,8 @@ from claims.cl_nscl_gap import (
     directional_variance_decides,
     few_shot_bound,
     gap_bound,
+    narrow_dimension_descent,
+    nscl_minimiser_etf,
     trained_encoder_tracking,
     ufm_gap_decay,
     world,
@@ -734,3 +737,58 @@ def test_the_sandwich_ends_with_the_bound_of_the_paper():
     paper = [world.gap_bound([3] * C, temperature) for C in classes]
     agrees(chain.bound[-1], minima.middle[1] + paper)
     agrees(trained_encoder_tracking.bound(classes), [world.gap_bound([4] * C) for C in classes])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_the_constant_of_the_spread_is_approached_by_a_rare_opposite(temperature):
+    """Scaled similarities 1 / temperature but for one in a million, and that -1 / temperature."""
+    p, R = mpmath.mpf(10) ** -6, mpmath.mpf(2) / mpmath.mpf(temperature)
+    with mpmath.workdps(40):
+        spread, jensen = p * (1 - p) * R**2, mpmath.log(1 - p + p * mpmath.exp(-R)) + p * R
+    found = nscl_minimiser_etf.spread_constant(temperature)
+    assert spread / jensen < found.lower
+    agrees(found, float(spread / jensen), 1e-5)  # and approached like p
+
+
+# --- what is read off runs ----------------------------------------------------------------------------------------
+
+
+def test_those_that_end_above_the_minimum_are_stuck():
+    minimum = rounded(2.0, 1, 2.0)
+    losses = rounded(np.array([2.0, 2.0, 2.5, 2.0, 3.0, 2.0 + 1e-15]), 4, 3.0)
+    found, expected = (
+        narrow_dimension_descent.stuck(Record(loss=losses), minimum),
+        statistics.proportion(2, 6),
+    )
+    assert (found.lower, found.upper) == (expected.lower, expected.upper)
+
+
+def test_losses_of_trained_encoders_are_told_by_class_step_and_seed():
+    rng = np.random.default_rng(3)
+    cl, nscl = (
+        rng.normal(size=(2, 5, 3, 4)) + np.array([9.0, 0])[:, None, None, None]
+    )  # steps, classes, seeds
+    runs = [Record(cl=cl[:, k], nscl=nscl[:, k], embeddings=np.ones((4, 6, 2, 3))) for k in range(3)]
+    path, goal = trained_encoder_tracking.path(runs), trained_encoder_tracking.goal(runs)
+    np.testing.assert_allclose(path.cl, cl.sum(axis=2) / 4)
+    np.testing.assert_allclose(path.nscl, nscl.sum(axis=2) / 4)
+    np.testing.assert_allclose(goal.mean, nscl.sum(axis=2) / 4)
+    assert np.array_equal(
+        [path.last_cl, path.last_nscl, goal.cl, goal.nscl], [cl[4], nscl[4], cl[4], nscl[4]]
+    )
+    gaps = trained_encoder_tracking.gaps(runs)
+    agrees(gaps.smallest, (cl - nscl).min(axis=2))
+    agrees(gaps.largest, (cl - nscl).max(axis=2))
+
+
+def test_the_excess_of_a_trained_encoder_is_less_what_its_own_loss_lacks():
+    """Delta <= bound + max(s, 0), seed by seed: below its minimum (s < 0) as well as above."""
+    own, other = np.array([[3.0, 3.0], [2.5, 2.0]]), np.array([[2.0, 4.0], [2.0, 3.0]])  # CL of f, of g
+    low, least = np.array([[1.0, 2.5], [1.5, 1.25]]), np.array([[0.5, 1.0], [1.0, 1.0]])  # NSCL of f, of g
+    path, goal = Record(last_cl=own, last_nscl=low), Record(cl=other, nscl=least)
+    delta = trained_encoder_tracking.delta(path, goal)
+    runs, bound = [Record(embeddings=np.ones((2, 6, 2, 3)))], exact([Fraction(1), Fraction(2)])
+    found = trained_encoder_tracking.excess(path, goal, delta, bound, runs, (3, 5))
+    np.testing.assert_allclose(found.measured.middle, [[-0.5, 1.5], [0, 0.25]], atol=1e-12)
+    assert np.array_equal(found.bound.lower, [[1], [2]])
+    assert found.outcomes().tolist() == [["holds", "fails"], ["holds", "holds"]]
