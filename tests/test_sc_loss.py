@@ -9,7 +9,7 @@ from mpmath import mpf
 
 from claims.sc_loss_ufm import _certificates, _descent, _planar, _program, _step, world
 from claims.sc_loss_ufm.minority_angle_limit import limits_of
-from verify import Interval, certify
+from verify import CertificateError, Interval, certify, rounding
 
 many = settings(max_examples=15, deadline=None)
 few = settings(max_examples=12, deadline=None)
@@ -108,6 +108,18 @@ def test_the_loss_refuses(arguments, said):
 def test_labels_may_be_any_integers():
     H = np.random.default_rng(0).normal(size=(3, 4))
     assert world.sc_loss(H, [7, -1, 7, -1], 1.0) == world.sc_loss(H, [0, 1, 0, 1], 1.0)
+
+
+@pytest.mark.parametrize(("samples", "tau"), [(6, 0.2), (12, 1.5)])
+def test_a_resolution_is_of_the_largest_terms(samples, tau):
+    """Equal features, each its own negative as well, have the largest exponents, logarithms and mean similarities."""
+    similarity = 1 / tau
+    magnitude = samples * (abs(np.log(samples * np.exp(similarity))) + abs(similarity))
+    assert np.isclose(
+        world.resolution(samples, tau).upper,
+        rounding(2 * samples + world.DEPTH + 8, magnitude).upper,
+        rtol=1e-12,
+    )
 
 
 # --- the program ----------------------------------------------------------------------------------------
@@ -227,6 +239,241 @@ def test_multipliers_are_enclosed_at_the_optimum(sizes, tau):
         assert known.gram.lower[0, 1] <= -1 <= known.gram.upper[0, 1]
 
 
+# --- the certificates, ingredient by ingredient, against the definitions --------------------------------------
+
+UNEVEN = (4, 3, 2), 0.6
+
+
+def anywhere(sizes, seed=0, alike=0.5):
+    """Class vectors (k, k) far from the optimum."""
+    return np.random.default_rng(seed).normal(size=(len(sizes),) * 2) + alike
+
+
+def plain_gram(vectors):
+    unit = vectors / np.linalg.norm(vectors, axis=0)
+    return unit.T @ unit
+
+
+def plain_program(M, sizes, own, tau):
+    """F at any symmetric matrix, with 40 digits."""
+    k = len(sizes)
+    return sum(
+        n
+        * mpmath.log(
+            own[c] + sum(sizes[b] * mpmath.exp((M[c][b] - 1) / mpf(tau)) for b in range(k) if b != c)
+        )
+        for c, n in enumerate(map(int, sizes))
+    )
+
+
+def plain_loss(G, labels, tau):
+    """f at any symmetric matrix, with 40 digits."""
+    total, n = mpf(0), len(labels)
+    for i in range(n):
+        same = [j for j in range(n) if j != i and labels[j] == labels[i]]
+        total += mpmath.log(sum(mpmath.exp(G[i][l] / mpf(tau)) for l in range(n) if l != i))
+        total -= sum(G[i][j] for j in same) / len(same) / mpf(tau)
+    return total
+
+
+def slopes_of(function, M):
+    """The symmetric gradient (k, k) and second derivatives in single entries, both by differences with 40 digits."""
+    k, h = len(M), mpf(10) ** -13
+    D, curved = np.zeros((k, k)), np.zeros((k, k))
+    for a in range(k):
+        for b in range(a):
+            values = []
+            for step in (-h, mpf(0), h):
+                moved = [[mpf(float(x)) for x in row] for row in M]
+                moved[a][b] += step
+                moved[b][a] += step
+                values.append(function(moved))
+            D[a, b] = D[b, a] = (values[2] - values[0]) / (4 * h)
+            curved[a, b] = curved[b, a] = (values[2] - 2 * values[1] + values[0]) / h**2
+    return D, curved
+
+
+def certified(found, value, D, M):
+    """Whether a certificate is that of its docstring, for a value and a gradient from elsewhere."""
+    nu = -(D * M).sum(axis=1)
+    n_dual = len(M) * min(0, np.linalg.eigvalsh(D + np.diag(nu))[0])
+    near = {"rtol": 1e-10, "atol": 1e-10}  # differences, and float64
+    assert np.allclose(found.gram, M, **near)
+    assert np.allclose(found.Z.middle, D + np.diag(nu), **near)
+    assert np.isclose(found.primal.middle, value, **near)
+    assert np.isclose(found.tangent.middle, value - (D * M).sum() - nu.sum(), **near)
+    assert np.isclose(found.dual.middle, value + n_dual, **near)
+    assert (found.optimum.lower, found.optimum.upper) == (found.dual.lower, found.primal.upper)
+    assert max(np.max(x.width) for x in (found.Z, found.primal, found.tangent)) < 1e-9
+
+
+@pytest.mark.parametrize("self_pairs", [False, True])
+@pytest.mark.parametrize(("sizes", "tau"), [UNEVEN, ((5, 2), 1.3)])
+def test_the_small_program_is_expanded_where_it_is(sizes, tau, self_pairs):
+    sizes = np.array(sizes)
+    own = [int(n) if self_pairs else int(n) - 1 for n in sizes]
+    vectors = anywhere(sizes)
+    found, M = _certificates.reduced(vectors, sizes, np.array(own), tau), plain_gram(vectors)
+    with mpmath.workdps(40):
+        D, curved = slopes_of(lambda at: plain_program(at, sizes, own, tau), M)
+        certified(found, float(plain_program(M, sizes, own, tau)), D, M)
+    for c, b in np.ndindex(M.shape):
+        each = [n * np.exp((M[c, l] - 1) / tau) * (l != c) for l, n in enumerate(sizes)]
+        other = [n * np.exp((M[b, l] - 1) / tau) * (l != b) for l, n in enumerate(sizes)]
+        p, q = each[b] / (own[c] + sum(each)), other[c] / (own[b] + sum(other))
+        left, right = own[c] / (own[c] + sum(each)), own[b] / (own[b] + sum(other))
+        assert np.isclose(found.weights[c, b].middle, p, rtol=1e-12)
+        assert np.isclose(found.curvature[c, b].middle, (sizes[c] * left * p + sizes[b] * right * q) / tau**2)
+    if len(sizes) == 2:  # two terms in a logarithm: the bound is the second derivative
+        assert np.allclose(found.curvature.middle, curved, rtol=1e-9)
+    assert np.all(found.curvature.middle <= curved * (1 + 1e-9))
+
+
+def test_the_large_program_is_expanded_where_it_is():
+    labels, tau = np.array([0, 0, 0, 1, 1, 2, 2]), 0.6
+    vectors = np.random.default_rng(0).normal(size=(3, 7))
+    M = plain_gram(vectors)
+    found = _certificates.full(vectors, *(mask[0] for mask in world.pairs(labels[None])), tau)
+    with mpmath.workdps(40):
+        D, _ = slopes_of(lambda at: plain_loss(at, labels, tau), M)
+        certified(found, float(plain_loss(M, labels, tau)), D, M)
+
+
+def test_what_a_gap_says_of_the_gram_matrix():
+    """The bound as it is derived, where it says something and where it says nothing."""
+    sizes, tau = np.array([4, 3, 2]), 0.6
+    solution = world.reduced(sizes, tau)
+    weights, curvature = solution.weights.middle, solution.curvature.middle
+    excess = np.array([0.0, 1e-9, 1e-6, 1e-4, 1.0])
+    found = _certificates.gram_bound(Interval(excess - 1, excess, "exact", "given"), solution)
+    for e, bound in zip(excess, found.middle, strict=True):
+        b = np.sqrt(2 * e / min(curvature[0, 1], curvature[0, 2], curvature[1, 2]))
+        if 3 * b > tau:
+            assert bound == 2
+            continue
+        x = b * np.exp(3 * b / tau)
+        lack = [
+            tau * e / (n * p * np.exp(-2 * x / tau)) for n, p in zip(sizes, weights.sum(axis=1), strict=True)
+        ]
+        r = max(np.sqrt((n - 1) * at_most) for n, at_most in zip(sizes, lack, strict=True))
+        assert np.isclose(bound, x + 2 * r, rtol=1e-9)
+    assert found.middle[-1] == 2 > found.middle[-2]
+    # where 3 b reaches tau
+    edge = (tau / 3) ** 2 * solution.curvature.middle[np.triu_indices(3, 1)].min() / 2
+    near = edge * np.array([0.98, 1.02])
+    inside, beyond = _certificates.gram_bound(Interval(near, near, "exact", "given"), solution).middle
+    assert inside != 2 == beyond
+    assert (
+        _certificates.gram_bound(Interval(-np.ones(1), -np.ones(1), "exact", "given"), solution).middle == 0
+    )
+
+
+def test_optimal_gram_matrices_and_multipliers_are_enclosed():
+    """Those of the search with 50 digits; the multipliers also of another temperature."""
+    k_a, k_b, n_a, n_b, tau = 2, 2, 6, 2, 0.5
+    sizes = np.array((n_a,) * k_a + (n_b,) * k_b)
+    alpha, beta, delta, _ = _step.minimisers(k_a, k_b, n_b, tau, (1, 2, n_a / n_b))[-1]
+    M = np.array(
+        [[1, alpha, beta, beta], [alpha, 1, beta, beta], [beta, beta, 1, delta], [beta, beta, delta, 1]]
+    )
+    solution = world.reduced(sizes, tau)
+    for heat in (None, 0.8):
+        known = _certificates.at_optimum(solution, heat)
+        with mpmath.workdps(40):
+            D, _ = slopes_of(lambda at, t=heat or tau: plain_program(at, sizes, sizes - 1, t), M)
+        Z = D - np.diag((D * M).sum(axis=1))
+        for found, truth in ((known.gram, M), (known.Z, Z)):
+            assert np.all(found.lower - 1e-14 <= truth)
+            assert np.all(truth <= found.upper + 1e-14)
+            assert found.width.max() < 1e-3
+    far = _certificates.gram_bound(solution.optimum.gap(), solution)
+    assert (known.far.lower, known.far.upper) == (far.lower, far.upper)
+    off = ~np.eye(4, dtype=bool)
+    assert np.allclose(known.gram.width[off], 2 * far.upper, rtol=1e-6)
+    assert known.gram.width[~off].max() < 1e-12
+
+
+@settings(max_examples=6, deadline=None)
+@given(features(), st.booleans())
+def test_blocks_are_those_of_plain_loops(drawn, others):
+    H, labels, _ = drawn
+    shuffled = np.random.default_rng(0).permutation(labels)
+    G = _certificates.gram(np.stack([H, H[:, ::-1]]), unit=False)
+    found = _certificates.blocks(G, shuffled, others)
+    means, all_pairs = (
+        _certificates.block_means(G, shuffled).middle,
+        _certificates.blocks(G, shuffled)["mean"],
+    )
+    for run, a, b in np.ndindex(found["mean"].shape):
+        every = [
+            (i, j)
+            for i, j in np.ndindex(G.shape[1:])
+            if (shuffled[i], shuffled[j]) == (a, b) and not (others and i == j)
+        ]
+        values = [G.middle[run, i, j] for i, j in every]
+        assert np.isclose(found["least"][run, a, b].middle, min(values), atol=1e-14)
+        assert np.isclose(found["largest"][run, a, b].middle, max(values), atol=1e-14)
+        assert np.isclose(found["mean"][run, a, b].middle, np.mean(values), atol=1e-13)
+        different = [G.middle[run, i, j] for i, j in every if i != j]
+        assert np.isclose(means[run, a, b], np.mean(different), atol=1e-13)
+        block = G.middle[run][shuffled == a][:, shuffled == b]
+        assert np.isclose(all_pairs[run, a, b].middle, block.mean(), atol=1e-13)
+
+
+def test_growth_is_the_sum_of_its_terms():
+    sizes, tau = np.array([4, 3, 2]), 0.6
+    solution, labels = world.reduced(sizes, tau), world.labels_of(sizes)
+    H = np.random.default_rng(1).normal(size=(2, 3, 9)) + np.eye(3)[:, labels]
+    G = _certificates.gram(H)
+    for run, found in enumerate(_certificates.growth(G, labels, solution).middle):
+        plain = plain_gram(H[run])
+        means = np.array([[plain[labels == a][:, labels == b].mean() for b in range(3)] for a in range(3)])
+        a = (sizes * np.diag(means) - 1) / (sizes - 1)  # without self pairs
+        total = 0.0
+        for c in range(3):
+            rest = sum(sizes[b] * np.exp((means[c, b] - 1) / tau) for b in range(3) if b != c)
+            total += sizes[c] * rest / (rest + sizes[c] - 1) * (1 - a[c]) / tau
+        np.fill_diagonal(means, 1)
+        total += np.sum(solution.Z.middle * means)
+        away = means - solution.gram
+        pairs = [(0, 1), (0, 2), (1, 2)]
+        shrunk = np.exp(-2 * max(abs(away[pair]) for pair in pairs) / tau)
+        total += shrunk * sum(solution.curvature.middle[pair] * away[pair] ** 2 for pair in pairs) / 2
+        assert np.isclose(found, total, rtol=1e-10)
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_growth_is_attained_to_the_leading_order(split):
+    """By two classes that are not quite opposite (where F has second derivatives w), and by a class that opens."""
+    labels, tau, angle = np.array([0, 0, 0, 1, 1]), 0.7, 0.03
+    solution = world.reduced((3, 2), tau)
+    H = np.array([np.ones(5), [0, 0, 0, angle, -angle] if split else [angle, angle, angle, 0, 0]])
+    H *= np.where(labels, -1, 1)
+    G = _certificates.gram(H[None])
+    excess = _certificates.losses(G, *(mask[0] for mask in world.pairs(labels[None])), tau) - solution.tangent
+    cost = _certificates.growth(G, labels, solution)
+    if not split:  # what is linear in the Gram matrix is the same on both sides
+        linear = (solution.Z * plain_gram(H[:, [0, -1]])).sum()
+        excess, cost = excess - linear, cost - linear
+    ratio = (cost / excess)[0]
+    assert ratio.lower > 1 - 0.01
+    assert ratio.lower <= 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_procrustes_is_the_distance_that_is_left(seed):
+    from scipy.linalg import orthogonal_procrustes
+
+    rng = np.random.default_rng(seed)
+    X, Y = rng.normal(size=(2, 3, 2, 6))
+    free, fixed = _certificates.procrustes(X, Y), _certificates.procrustes(X, Y, aligned=False)
+    for i, (x, y) in enumerate(zip(X, Y, strict=True)):
+        H, K = x / np.linalg.norm(x, axis=0), y / np.linalg.norm(y, axis=0)
+        Q, _ = orthogonal_procrustes(H.T, K.T)
+        assert np.isclose(free[i].middle, np.sum((Q.T @ H - K) ** 2), atol=1e-12)
+        assert np.isclose(fixed[i].middle, np.sum((H - K) ** 2), atol=1e-12)
+
+
 # --- training -------------------------------------------------------------------------------------------
 
 
@@ -313,6 +560,48 @@ def test_a_common_rotation_is_left_out():
     least = _planar.least_but_rotation(exactly)
     truth = np.linalg.eigvalsh(basis.T @ inside @ basis)[0]
     assert least.lower - 1e-12 <= truth <= least.upper + 1e-12
+
+
+@pytest.mark.parametrize("off", [0.0, -3.0, 5.0])
+def test_a_common_rotation_is_lifted_above_all_others(off):
+    """Two angles: the only other change has twice the sum of a row, as much as there can be."""
+    inside = 1.5 * np.array([[1.0, -1.0], [-1.0, 1.0]])
+    least = _planar.least_but_rotation(Interval(inside, inside, "exact", "given"))
+    assert np.isclose(least.middle, 3, rtol=1e-12)
+    inside = np.diag([off, off]) + off * (np.ones((2, 2)) - np.eye(2)) * -1
+    truth = 2 * off
+    least = _planar.least_but_rotation(Interval(inside, inside, "exact", "given"))
+    assert np.isclose(least.middle, truth, atol=1e-12)
+
+
+def test_the_split_point():
+    labels, turns = _planar.split_point(3, more=1, pairs=2)
+    assert labels.tolist() == [0] * 4 + [1] * 3 + [2] * 4
+    assert turns.tolist() == [0] * 4 + [2] * 3 + [1, 1, 3, 3]
+    labels, turns = _planar.split_point(2)
+    assert (labels.tolist(), turns.tolist()) == ([0, 0, 1, 1, 2, 2], [0, 0, 2, 2, 1, 3])
+
+
+@pytest.mark.parametrize("q", [2, 3])
+def test_the_crossing_is_where_second_derivatives_vanish(q):
+    """Of the whole matrix in floating point, from differences of the plain loss, on both sides of the enclosure."""
+    labels, turns = _planar.split_point(q)
+    crossing = _planar.crossing(q, 6)
+    assert np.isclose(float(crossing.width), 0.15 / 2**6, rtol=1e-9)
+
+    def bent(tau):
+        def loss(change):
+            theta = np.pi / 2 * turns + change * np.array([0] * 2 * q + [1, -1])
+            return world.sc_loss(np.array([np.cos(theta), np.sin(theta)]), labels, tau)
+
+        return loss(0.01) + loss(-0.01) - 2 * loss(0)
+
+    assert bent(float(crossing.lower)) > 0 > bent(float(crossing.upper))
+    assert (_planar.sign(q, 0.2), _planar.sign(q, 0.35)) == (1, -1)
+    with pytest.raises(CertificateError):
+        _planar.crossing(q, 6, 0.3, 0.35)
+    with pytest.raises(CertificateError):
+        _planar.crossing(q, 6, 0.2, 0.22)
 
 
 # --- step imbalance -------------------------------------------------------------------------------------

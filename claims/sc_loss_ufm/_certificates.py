@@ -183,7 +183,7 @@ def gram_bound(excess, solution) -> Interval:
     b = certify.sqrt(excess * constants.flat)
     x = b * certify.exp(b * constants.three)
     bound = x + certify.sqrt(certify.exp(x * constants.two) * (excess * constants.loose))
-    return bound * numbers(~far) + 2 * numbers(far) if far.any() else bound
+    return bound + 2 * numbers(far) if far.any() else bound  # 0 + 2 where nothing is known
 
 
 def at_optimum(solution, temperature=None):
@@ -192,7 +192,7 @@ def at_optimum(solution, temperature=None):
     temperature: of the multipliers, if not that of the solution.
     """
     tau, off = temperature or solution.temperature, 1 - np.eye(len(solution.sizes))
-    far = gram_bound(solution.optimum.gap() * np.ones(1), solution)[0]
+    far = gram_bound(solution.optimum.gap(), solution)
     M = solution.enclosed + off * hull(-far, far, "certified gap of the program")
     similar = similarities(M, tau) * off
     each = 1 / (exact(solution.own) + (similar * solution.sizes).sum(axis=-1))

@@ -24,7 +24,7 @@ def expansion(turns, positives, allowed, temperature):
     """
     between = (turns[:, None] - turns) % 4
     cosine, sine = COSINE[between], COSINE[(between - 1) % 4]
-    similar = certify.exp((exact(cosine) - 1) / temperature) * numbers(allowed)
+    similar = certify.exp(exact(cosine) / temperature) * numbers(allowed)
     p = similar / similar.sum(axis=1)[:, None]
     pull = p - numbers(positives) / exact(positives.sum(axis=1))[:, None]
     both = (pull + transposed(pull)) / temperature

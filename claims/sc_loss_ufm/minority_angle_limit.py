@@ -79,7 +79,7 @@ def programs(settings):
         products.append(
             stack([stack([M.enclosed[0, 1], M.enclosed[0, k_a], M.enclosed[k_a, -1]]) for M in found])
         )
-        within.append(stack([_certificates.gram_bound(M.optimum.gap() * np.ones(1), M)[0] for M in found]))
+        within.append(stack([_certificates.gram_bound(M.optimum.gap(), M) for M in found]))
     return Record(products=stack(products), within=stack(within))
 
 
