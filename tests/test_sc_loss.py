@@ -604,6 +604,22 @@ def test_the_crossing_is_where_second_derivatives_vanish(q):
         _planar.crossing(q, 6, 0.2, 0.22)
 
 
+def test_a_crossing_holds_what_is_not_certain(monkeypatch):
+    from scipy.optimize import brentq
+
+    zero = brentq(
+        lambda tau: _planar.least_but_rotation(_planar.at_split(2, tau).inside).middle, 0.2, 0.35, xtol=1e-16
+    )
+    assert [_planar.sign(2, zero + more) for more in (-1e-6, 0, 1e-6)] == [1, 0, -1]
+    monkeypatch.setattr(_planar, "sign", lambda q, tau: int(tau < 0.24) - int(tau > 0.26))
+    found = _planar.crossing(2, 6)
+    assert found.lower < 0.24 < 0.26 < found.upper
+    assert np.isclose(float(found.width), 0.15 / 4)
+    for ends in ((0.2, 0.25), (0.25, 0.35)):
+        with pytest.raises(CertificateError):
+            _planar.crossing(2, 6, *ends)
+
+
 # --- step imbalance -------------------------------------------------------------------------------------
 
 
