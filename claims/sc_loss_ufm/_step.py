@@ -23,9 +23,8 @@ def minimisers(k_a, k_b, n_b, tau, ratios):
 
     found = []
     with mpmath.workdps(DIGITS):
-        root, k = mpmath.sqrt(k_a * k_b), k_a + k_b
-        last = mpf(1)
-        state = mpmath.sqrt(mpf(k_b) / (k - 1)), mpmath.sqrt(mpf(k_a) / (k - 1))  # the simplex, at R = 1
+        root = mpmath.sqrt(k_a * k_b)
+        state, last = (mpf(1), mpf(1)), mpf(1)  # the search starts at right angles
         for ratio in map(mpf, ratios):
             state = _advanced(state, last, ratio, k_a, k_b, n_b, mpf(tau))
             (s, t), last = state, ratio

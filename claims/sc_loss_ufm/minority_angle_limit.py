@@ -11,7 +11,7 @@ $$q = e^{-\frac{k_a}{(k_a - 1)\tau}} , \qquad c = \frac{k_a q}{1 + (k_a - 1) q} 
 The limits are approached like 1/R. Minorities end up as one where the logarithm reaches $1/\tau$, whatever the number of them.
 ---
 The optimum at every R is found with 50 digits and, at the smaller ones, compared with the certified k x k program. Limits
-are extrapolated from ratios a factor 10 apart; the resolution is by how much the last ratio moved the extrapolation.
+are extrapolated from the last three ratios; the resolution is by how much the last ratio moved the extrapolation.
 """
 
 from fractions import Fraction
@@ -102,8 +102,10 @@ def approach(optima):
 
 
 def extrapolated(values):
-    """What the 1/R term leaves of values at ratios R and 10 R, the axis before the last."""
-    return (10 * values[:, 1:] - values[:, :-1]) / 9
+    """What the 1/R term leaves of values at the last ratios R, the axis before the last."""
+    R = exact(np.array(RATIOS[-values.shape[1] :])[:, None])
+    scaled = R * values
+    return (scaled[:, 1:] - scaled[:, :-1]) / (R[1:] - R[:-1])
 
 
 @claim.check("limits")
@@ -118,7 +120,8 @@ def slope(approach, limits, rate):
     """Between the last two ratios, of delta where minorities do not collapse."""
     setting, of = np.nonzero((limits.upper < 1) | (np.arange(3) < 2))
     logs = certify.log(abs(limits[setting, of][:, None] - approach[setting, -3:, of]))
-    slopes = (logs[:, 1:] - logs[:, :-1]) / certify.log(exact(10))
+    R = certify.log(exact(np.array(RATIOS[-3:])))
+    slopes = (logs[:, 1:] - logs[:, :-1]) / (R[1:] - R[:-1])
     return equal(slopes[:, 1], rate, within=abs(slopes[:, 1] - slopes[:, 0]) + slopes.gap())
 
 
