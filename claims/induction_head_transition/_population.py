@@ -65,7 +65,7 @@ def repeated_token(k, length):
     Q = (total * count + 2 * k.sigma * both) / T
 
     def is_y(t):
-        return 0 if t in (length + 1, T) else 1 if t == T - 1 else once
+        return 1 if t == T - 1 else once
 
     def is_o(t):
         return 1 if t == o else once
