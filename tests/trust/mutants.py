@@ -50,19 +50,10 @@ WORDS = {
 }
 LEFT_ALONE = ("control", "ablation", "space", "figure", "instance", "Claim")
 LAYOUT = (
-    "axis",
-    "axes",
-    "dtype",
-    "ndmin",
-    "indexing",
-    "shape",
-    "size",
-    "rng",
-    "max_steps",
-    "keep",
-    "terms",
-    "keepdims",
-)
+    "axis", "axes", "dtype", "ndmin", "indexing", "shape", "size", "rng", "max_steps", "keep", "terms", "keepdims",
+    "strict", "optimize",
+)  # fmt: skip
+EVEN = ("abs", "norm")  # of a difference they are what they are of its opposite
 
 
 @dataclass(frozen=True)
@@ -117,6 +108,8 @@ def mutants(tree: ast.Module, file: str, lines: set[int]) -> Iterator[Mutant]:
                 altered = copy.deepcopy(tree)
                 parent, field, index = locate(altered, path)
                 now = change(copy.deepcopy(node))
+                if is_even(parent) and opposite(node, now):
+                    continue
                 if index is None:
                     setattr(parent, field, now)
                 else:
@@ -159,10 +152,10 @@ def left_alone(parent: ast.AST, field: str, index: int | None, node: ast.AST) ->
     if isinstance(call, ast.Call):
         name = called(call)
         return name in LEFT_ALONE or (isinstance(node, ast.Expr) and name in ("append", "validate"))
-    if isinstance(parent, ast.Call):  # how many roundings, of which magnitude
+    if isinstance(parent, ast.Call):  # how many roundings, of which magnitude; which shape
         name = called(parent)
-        if name == "rounding" or (name == "rounded" and (field, index) != ("args", 0)):
-            return True
+        if name in ("rounding", "reshape") or (name == "rounded" and (field, index) != ("args", 0)):
+            return field in ("args", "keywords")
     if isinstance(parent, ast.Subscript) and field == "slice":
         return True
     return isinstance(node, ast.keyword) and node.arg in LAYOUT
@@ -171,6 +164,19 @@ def left_alone(parent: ast.AST, field: str, index: int | None, node: ast.AST) ->
 def called(call: ast.Call) -> str:
     """The last name of what is called."""
     return ast.unparse(call.func).rpartition(".")[2]
+
+
+def is_even(parent: ast.AST) -> bool:
+    """Whether the sign of what stands in it makes no difference: a square, a norm."""
+    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow):
+        return isinstance(parent.right, ast.Constant) and parent.right.value == 2
+    return isinstance(parent, ast.Call) and called(parent) in EVEN
+
+
+def opposite(node: ast.AST, now: ast.AST) -> bool:
+    """Whether b - a came for a - b."""
+    both = isinstance(node, ast.BinOp) and isinstance(now, ast.BinOp)
+    return both and isinstance(node.op, ast.Sub) and ast.dump(node.left) == ast.dump(now.right)
 
 
 def locate(tree: ast.AST, path: tuple) -> tuple[ast.AST, str, int | None]:
