@@ -138,6 +138,51 @@ def test_norms_grow_by_the_rates_at_most():
     agrees(adam_max_norm.slow(point(SIZE), speed_limit, RATES, PATH, K, D).bound, 1.25 * lengths)
 
 
+@pytest.mark.parametrize(
+    "module", [adam_max_norm, momentum_and_muon, nsd_explicit_margin_bound, rate_and_p_scan]
+)
+def test_margin_and_size_at_the_recorded_steps(module):
+    path = Record(
+        steps=np.arange(3), iterates=np.array([[[0.0] * D] * K, DATA.features[:K], DATA.features[1:4]])
+    )
+    for norm in NORMS if module is not adam_max_norm else ("max",):
+        rest = () if module is adam_max_norm else (norm,)
+        sizes = [size_of(W, norm) for W in path.iterates]
+        agrees(module.size(path, *rest), sizes)
+        margins = [smallest_margin(W) for W in path.iterates[1:]]
+        agrees(module.attained(DATA, path, *rest), np.array(margins) / sizes[1:])
+
+
+def size_of(W, norm):
+    return np.abs(W).max() if norm == "max" else np.linalg.norm(W, {"frobenius": "fro", "spectral": 2}[norm])
+
+
+def test_gradients_dominate_at_every_step():
+    gradient = np.linspace(1.6, 3, T + 1)
+    found = momentum_and_muon.dominates(Record(gradient=point(gradient)), point(GAMMA), RATES)
+    agrees(found.bound, gradient)
+    agrees(found.measured, GAMMA)
+    assert list(found.at["step"]) == list(range(T + 1))
+
+
+def test_no_margin_is_above_the_largest():
+    """Up to the width of the largest margin."""
+    gamma = Interval(GAMMA, GAMMA + 0.25, "rigorous", "wide")
+    seen = Record(margin=point(MARGIN), steps=STEPS[1:])
+    for found in (
+        *(
+            m.below(point(MARGIN), gamma, PATH)
+            for m in (adam_max_norm, momentum_and_muon, nsd_explicit_margin_bound)
+        ),
+        other_losses.below(seen, gamma),
+    ):
+        assert found.relation == "<="
+        agrees(found.measured, MARGIN)
+        assert (found.bound.lower, found.bound.upper) == (gamma.lower, gamma.upper)
+        assert found.within.upper == pytest.approx(0.25)
+        assert list(found.at["step"]) == list(STEPS[1:])
+
+
 def test_a_priori_bound():
     """(log(n (k - 1)) + sum of c eta^2) / (gamma sum of eta), where it is below 1."""
     rates = 4 * RATES  # so that it falls below 1 along the way

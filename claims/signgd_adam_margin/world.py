@@ -112,8 +112,7 @@ def reach(features, norm) -> Interval:
     Rows of D lie in the unit ball of the norm's row version, so h_i is measured in its dual: the sum of entries
     for "max", Euclidean for the Schatten norms, q with 1/p + 1/q = 1 for entrywise p.
     """
-    kind = "frobenius" if norm in ("frobenius", "spectral", "nuclear") else certify.dual(norm)
-    return certify.norm(np.asarray(features)[:, None, :], kind).largest()
+    return certify.norm(np.asarray(features)[:, None, :], certify.dual(norm)).largest()
 
 
 # --- the margin program ---------------------------------------------------------------------------------
