@@ -63,7 +63,7 @@ def dual(lengths, n):
     total = Fraction(n * (n + 1), 2)
     h = [k**3 - total * k for k in lengths]
     M = (h[n - 1] + h[n]) / 2
-    mu = [(M - x) / n if k <= n else Fraction(0) for k, x in zip(lengths, h, strict=True)]
+    mu = [(M - x) / n for x in h[:n]] + [Fraction(0)] * (len(lengths) - n)
     return Record(caps=exact(mu), total=exact(total), beyond=exact([x - M for x in h[n:]]))
 
 
@@ -79,10 +79,12 @@ def solved(program):
 
 @claim.measurement
 def value(program, solved):
-    """The optimal value, by weak duality from exact points near the solver's: feasibility is checked exactly."""
-    A = [*program.caps, program.total, [-k for k in program.total]]
-    b = [Fraction(0)] * len(program.caps) + [Fraction(1), Fraction(-1)]
-    y = np.concatenate([np.maximum(solved.caps, 0), [solved.multiplier, 0]])
+    """The optimal value, by weak duality from exact points near the solver's: feasibility is checked exactly.
+
+    With total.r >= 1 it is the same: dividing r by its total keeps the caps and costs no more.
+    """
+    A, b = [*program.caps, program.total], [Fraction(0)] * len(program.caps) + [Fraction(1)]
+    y = np.append(np.maximum(solved.caps, 0), solved.multiplier)
     return certify.linear_program(program.cost, A, b, solved.r, y)
 
 
@@ -130,7 +132,7 @@ def nearness(program, dual, solved, n):
 
 @claim.check("solver-finds-it")
 def solution(solved, program, optimum, dual, n):
-    found = exact([Fraction(x) * k for x, k in zip(solved.r, program.total, strict=True)])
+    found = exact(np.array([Fraction(x) for x in solved.r]) * np.array(program.total))
     return equal(
         found, optimum.q, within=nearness(program, dual, solved, n).q, length=np.arange(1, len(solved.r) + 1)
     )
