@@ -21,6 +21,7 @@ from claims.transformer_memory_capacity import (
     attention_is_injective,
     constructive_lower_bound,
     entropy_lower_bound,
+    feature_rank,
     one_hot_targets,
     training_to_the_entropy_bound,
     world,
@@ -261,6 +262,16 @@ def test_generic_rank_is_all_that_parameters_and_contexts_allow():
     assert _exact.generic_rank(rng, contexts, 3, 3, 4) == world.parameters(3, 3, 4) - 3
 
 
+def test_units_are_affine_and_have_biases():
+    x, y = np.random.default_rng(1).integers(_exact.PRIME, size=(2, 4, 3)).astype(object)
+    at_x, at_y, at_sum, at_0 = (
+        feature_rank.units(np.random.default_rng(2), inputs, 6) for inputs in (x, y, x + y, 0 * x)
+    )
+    assert not np.any((at_x + at_y - at_sum - at_0) % _exact.PRIME)
+    assert np.all(at_0 == at_0[:, :1])
+    assert len(set(at_0[:, 0])) == 6
+
+
 def test_gelu_rank_counts_distinct_outputs():
     rng, contexts = np.random.default_rng(1), world.words(3, 2)
     outputs = _exact.attention_outputs(contexts, _exact.integer_point(rng, 3, 2, 2))
@@ -303,7 +314,9 @@ def test_the_bound_of_elimination_is_that_of_its_factors():
     assert np.array_equal(head.rows, np.arange(5))
     order, lower, upper = lu(Phi.T)
     sums = order @ np.abs(lower) @ np.abs(upper) @ np.abs(head.V).T
-    assert np.allclose(head.left.upper, rounding(15, sums.T).upper, rtol=1e-12)  # other code, other roundings
+    assert np.allclose(
+        head.left.upper, rounding(15, sums.T).upper, rtol=1e-12, atol=0
+    )  # other code, other roundings
 
 
 def test_errors_of_a_head():
