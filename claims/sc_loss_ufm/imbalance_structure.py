@@ -81,7 +81,7 @@ def rank_one(optima):
     """Z = z z': all its 2 x 2 minors on the diagonal vanish."""
     left, right = [], []
     for optimum in optima:
-        i, j = np.triu_indices(len(optimum.gram), 1)
+        i, j = world.couples(len(optimum.gram))
         left.append(optimum.Z[i, i] * optimum.Z[j, j])
         right.append(optimum.Z[i, j] ** 2)
     left, right = concatenate(left), concatenate(right)
@@ -118,7 +118,7 @@ def values(optima, three):
     """Of the enclosed optimum, every pair of classes."""
     found, expected = [], []
     for i, (step, optimum) in enumerate(zip(STEPS, optima, strict=False)):
-        a, b = np.triu_indices(sum(step[:2]), 1)
+        a, b = world.couples(sum(step[:2]))
         found.append(optimum.gram[a, b])
         expected.append(three[i][group(a, b, step)])
     found, expected = concatenate(found), concatenate(expected)
@@ -130,7 +130,7 @@ def of_training(trained, three, optima):
     """Of trained features, every pair of classes: the least and the largest inner product of their samples."""
     found, expected, within = [], [], []
     for i, step in enumerate(STEPS):
-        a, b = np.triu_indices(sum(step[:2]), 1)
+        a, b = world.couples(sum(step[:2]))
         bound = _certificates.gram_bound(trained[i].loss - optima[i].dual, optima[i])
         for run in range(len(bound)):
             found += [trained[i].least[run, a, b], trained[i].largest[run, a, b]]
@@ -161,7 +161,7 @@ def draw(figure, evidence):
         left.plot(three[:, j], np.arange(len(STEPS)), marker="o", markersize=9, fillstyle="none", linestyle="none",
                   color=plot.COLORS[j], label=f"{name}, two unknowns")  # fmt: skip
     for i, step in enumerate(STEPS):
-        a, b = np.triu_indices(sum(step[:2]), 1)
+        a, b = world.couples(sum(step[:2]))
         for run in range(len(trained[i].mean.middle)):
             label = "trained" if i == run == 0 else None
             left.plot(trained[i].mean.middle[run, a, b], np.full(len(a), i), color=plot.INK, marker="x", linestyle="none",

@@ -4,10 +4,12 @@ Any two minimisers have one Gram matrix, hence $H_2 = Q H_1$ with Q orthogonal. 
 features in d dimensions whose losses exceed the optimum by so little that every entry of their Gram matrices is within
 $\epsilon_1$ and $\epsilon_2$ of the optimal one,
 
-$$\min_{Q^T Q = I} \| Q H_1 - H_2 \|_F^2 \ \le\ \| H_1^T H_1 - H_2^T H_2 \|_* \ \le\ \sqrt{2d}\ n\ (\epsilon_1 + \epsilon_2) .$$
+$$\min_{Q^T Q = I} \| Q H_1 - H_2 \|_F^2 \ \le\ \| H_1^T H_1 - H_2^T H_2 \|_* \ \le\ \sqrt{2 d\, n (n - 1)}\ (\epsilon_1 + \epsilon_2) .$$
 ---
-The first inequality is that of Powers and Stormer, tried on random features as well; epsilon follows from a loss and the certificate of the optimum. Pairs are
-trained from independent random starts; each is aligned by the solution of the orthogonal Procrustes problem.
+The first inequality is that of Powers and Stormer, tried on random features as well. The second counts 2d singular values and
+n (n - 1) entries, and is an equality for the six diagonals of the icosahedron and their conjugates. Epsilon follows from a
+loss and the certificate of the optimum. Pairs are trained from independent random starts; each is aligned by the solution of
+the orthogonal Procrustes problem.
 """
 
 import numpy as np
@@ -89,6 +91,22 @@ def apart(start, other_start, sizes):
     return Record(residual=_certificates.procrustes(H, K), nuclear=stack(differences))
 
 
+@claim.measurement
+def icosahedron():
+    """Its six diagonals, and those with the golden ratio's conjugate: the nuclear norm and the largest entry of what differs."""
+    G = []
+    for root in (np.sqrt(5), -np.sqrt(5)):
+        golden = (1 + root) / 2
+        lines = np.array([[0, 1, golden], [0, 1, -golden]])
+        G.append(_certificates.gram(np.concatenate([np.roll(lines, i, axis=1) for i in range(3)]).T))
+    return Record(nuclear=certify.norm(G[0] - G[1], "nuclear"), largest=abs(G[0] - G[1]).largest())
+
+
+def spread(d, n, itself=1):
+    """The nuclear norm of a matrix of rank 2d with 1 off the diagonal and 0 on it, at most. itself=0: 1 on it as well."""
+    return certify.sqrt(exact(2 * d * n * (n - itself)))
+
+
 def bounds(grams, reduced):
     """epsilon of both sets, (2, runs), from their losses."""
     runs = len(grams.losses) // 2
@@ -98,7 +116,7 @@ def bounds(grams, reduced):
 
 @claim.check("one-gram-matrix")
 def one(grams, reduced):
-    i, j = np.triu_indices(grams.first.shape[-1], 1)
+    i, j = world.couples(grams.first.shape[-1])
     within = bounds(grams, reduced).sum(axis=0)[:, None]
     return equal(
         grams.first[:, i, j], grams.second[:, i, j], within=within, run=np.arange(len(within))[:, None]
@@ -107,7 +125,7 @@ def one(grams, reduced):
 
 @claim.check("that-of-the-program")
 def programs(grams, reduced, sizes):
-    i, j = np.triu_indices(grams.first.shape[-1], 1)
+    i, j = world.couples(grams.first.shape[-1])
     labels = world.labels_of(sizes)
     within = bounds(grams, reduced)[0][:, None]
     return equal(grams.first[:, i, j], reduced.enclosed[labels[i], labels[j]], within=within)
@@ -119,12 +137,16 @@ def powers_stormer(apart, share=1):
     return at_most(apart.residual, nuclear, within=apart.residual.gap() + nuclear.gap())
 
 
+@claim.check("rank-and-entries")
+def second_inequality(icosahedron, itself=1):
+    bound = spread(3, 6, itself) * icosahedron.largest
+    return equal(icosahedron.nuclear, bound, within=icosahedron.nuclear.gap() + bound.gap())
+
+
 @claim.check("rotation")
 def rotation(residual, grams, reduced, sizes):
-    factor = certify.sqrt(exact(2 * (len(sizes) + 1))) * sum(sizes)
-    return at_most(
-        residual, 0, within=factor * bounds(grams, reduced).sum(axis=0), run=np.arange(len(residual))
-    )
+    within = spread(len(sizes) + 1, sum(sizes)) * bounds(grams, reduced).sum(axis=0)
+    return at_most(residual, 0, within=within, run=np.arange(len(residual)))
 
 
 claim.control(
@@ -136,6 +158,7 @@ claim.control(
     reduced=lambda sizes, temperature: world.reduced(sizes, 1.1 * temperature),
 )  # fmt: skip
 claim.control("nuclear norm 10% smaller", share=0.9, must_fail="powers-stormer")
+claim.control("n^2 entries", itself=0, must_fail="rank-and-entries")
 claim.control("not aligned", aligned=False, must_fail="rotation")
 claim.control("aligned, one sample relabelled", moved=1, must_fail="rotation")
 

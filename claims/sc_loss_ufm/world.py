@@ -9,6 +9,7 @@ L is a convex function of the Gram matrix of the features; F is its value where 
 being the Gram matrix of these.
 """
 
+import itertools
 from numbers import Real
 
 import numpy as np
@@ -85,6 +86,11 @@ def at_simplex(sizes, temperature):
 def labels_of(sizes):
     """Labels (n,) of classes of the given sizes."""
     return np.repeat(np.arange(len(sizes)), sizes)
+
+
+def couples(number):
+    """All i < j below a number, as two arrays."""
+    return np.array(list(itertools.combinations(range(number), 2))).T
 
 
 def pairs(labels, self_pairs=False):
