@@ -136,16 +136,19 @@ def symbolic(factor=8):
     cubic = y**3 - 8 * F * y - 16 * A * F
     at_root = {F: y**3 / (8 * (y + 2 * A))}
     squared = A**2 - 8 * F / 27
-    residues = [
-        sympy.diff(energy, a).subs(a, y + 2 * A) * y**3 / B - (y**3 - factor * F * y - 2 * factor * A * F),
-        energy.subs(a, y + 2 * A).subs(at_root) - B / (4 * A) * (y + 2 * A) * (y + 4 * A),
-        (8 * F) ** 2 * (A**2 - squared) - (8 * F / 3) ** 3,  # so the product of the cube roots is 8F/3
-        (8 * F * (A + D) + 8 * F * (A - D))
-        + 3 * (8 * F / 3) * y
-        - (y**3 - cubic),  # (u + v)^3 = u^3 + v^3 + 3uv(u + v)
-        (cubic - (16 * g**3 * (4 * c**3 - 3 * c) - 16 * A * F)).subs(y, 4 * g * c).subs(F, 3 * g**2 / 2),
-        16 * g**3 * 3 * A / (2 * g) - 16 * A * (3 * g**2 / 2),  # cos 3t = 3A sqrt(3/(8F)) = 3A / (2g)
+    identities = [
+        (sympy.diff(energy, a).subs(a, y + 2 * A) * y**3 / B, y**3 - factor * F * y - 2 * factor * A * F),
+        (energy.subs(a, y + 2 * A).subs(at_root), B / (4 * A) * (y + 2 * A) * (y + 4 * A)),
+        ((8 * F) ** 2 * (A**2 - squared), (8 * F / 3) ** 3),  # so the product of the cube roots is 8F/3
+        # (u + v)^3 = u^3 + v^3 + 3uv(u + v)
+        (8 * F * (A + D) + 8 * F * (A - D) + 3 * (8 * F / 3) * y, y**3 - cubic),
+        (
+            cubic.subs(y, 4 * g * c).subs(F, 3 * g**2 / 2),
+            (16 * g**3 * (4 * c**3 - 3 * c) - 16 * A * F).subs(F, 3 * g**2 / 2),
+        ),
+        (16 * g**3 * 3 * A / (2 * g), 16 * A * (3 * g**2 / 2)),  # cos 3t = 3A sqrt(3/(8F)) = 3A / (2g)
     ]
+    residues = [left - right for left, right in identities]
     left = [sympy.Poly(sympy.numer(sympy.together(r)), a, y, A, B, F, D, c, g).coeffs() for r in residues]
     return equal(exact([Fraction(int(k.p), int(k.q)) for row in left for k in row]), 0)
 
