@@ -201,6 +201,37 @@ def test_power_is_the_smallest_change_that_some_check_notices():
     assert evaluate(sum_of_odds()).data["power"]["square"]["up"] < 1e-8
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "up", "down"),
+    [(0.02, 8.0, 7.0, 0.98), (0.0, 12.0, None, None), (0.9, 10.9, 9.9, 0.1), (0.9, 11.1, None, 0.1)],
+)
+def test_power_looks_as_far_as_tenfold_and_nothing(least, most, up, down):
+    claim = Claim("toy/band")
+
+    @claim.reference
+    def scale():
+        return interval(1.0, 1.0)
+
+    @claim.check("band")
+    def band(scale):
+        half = (most - least) / 2
+        return equal(scale, interval(least + half, least + half), within=interval(half, half))
+
+    claim.control("far", scale=lambda: interval(50.0, 50.0), must_fail="band")
+    found = evaluate(claim).data["power"]["scale"]
+    for sign, smallest in (("up", up), ("down", down)):
+        assert found[sign] == (smallest if smallest is None else pytest.approx(smallest, rel=0.02))
+
+
+def test_without_power_the_verdict_is_the_same():
+    evidence = evaluate(sum_of_odds(), with_power=False)
+    assert (evidence.verdict, evidence.data["power"]) == ("verified", {})
+
+
+def test_a_claim_is_shown_by_what_names_it():
+    assert repr(Claim("a/b")) == "Claim(id='a/b', cases=None, full={})"
+
+
 def test_power_scales_records():
     claim = Claim("toy/record")
 

@@ -249,7 +249,8 @@ def tightness(comparison: Comparison) -> float | None:
     usable = np.isfinite(measured) & np.isfinite(bound) & (bound > 0)
     if not usable.any():
         return None
-    return plain(float(np.max(measured[usable] / bound[usable])))  # type: ignore[no-any-return]
+    with np.errstate(over="ignore"):
+        return plain(float(np.max(measured[usable] / bound[usable])))  # type: ignore[no-any-return]
 
 
 def _is_exact(array: np.ndarray) -> bool:
