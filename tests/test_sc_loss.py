@@ -72,6 +72,7 @@ def test_the_loss_is_that_of_the_definition(drawn):
 @given(features(), st.booleans(), st.booleans())
 def test_losses_are_enclosed(drawn, unit, self_pairs):
     H, labels, tau = drawn
+    assume(unit or np.sum(H**2, axis=0).max() < 600 * tau)  # exponentials that float64 holds
     masks = [mask[0] for mask in world.pairs(labels[None], self_pairs)]
     found = _certificates.losses(_certificates.gram(H, unit), *masks, tau)
     assert holds(found, precise_loss(H, labels, tau, unit, self_pairs))
@@ -119,6 +120,7 @@ def test_a_resolution_is_of_the_largest_terms(samples, tau):
         world.resolution(samples, tau).upper,
         rounding(2 * samples + world.DEPTH + 8, magnitude).upper,
         rtol=1e-12,
+        atol=0,
     )
 
 
