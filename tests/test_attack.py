@@ -305,3 +305,11 @@ def test_bad_input_is_one_paragraph(attacked, words, message):
     assert done.code == 2
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+def test_what_is_no_json_is_not_kept(project):
+    root = project({SLUG: PRODUCT})
+    instances.keep(root, ID, "pairs", "one", {"points": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        instances.keep(root, ID, "pairs", "two", {"points": [float("nan"), 2.0]})
+    assert instances.read(root, ID) == {"pairs": {"one": {"points": [1.0, 2.0]}}}

@@ -146,8 +146,8 @@ def test_hoeffding_of_means_is_that_of_what_they_are_means_of():
 
 
 def test_bernstein_has_exactly_its_radius():
-    draws = np.random.default_rng(0).uniform(0, 2, size=500)
-    value, term = statistics.bernstein_mean(draws, 0, 2), log(4 / ALPHA)
+    draws = np.random.default_rng(0).uniform(1, 3, size=500)
+    value, term = statistics.bernstein_mean(draws, 1, 3), log(4 / ALPHA)
     pairs = sum(
         (draws[i] - draws[:i]) @ (draws[i] - draws[:i]) for i in range(500)
     )  # Maurer and Pontil's V_n

@@ -5,7 +5,8 @@ A mutant changes one place of the claim's module, or of what it reaches in its p
 claim's own checks execute: a constant, a sign, an operator, operands in the wrong order, a term left out, a norm,
 max for min. Left alone is what states no mathematics: figures, docstrings, layout, the number of roundings that a
 resolution allows for, code that only controls execute (another wrong world is as wrong), and code that draws
-instances (another instance is as good). Survivors that `explained.yaml` gives a reason for are counted apart.
+instances (another instance is as good). `explained.yaml` gives a reason for each function or file that is left alone
+beyond that, and for single changes that make no difference: those that survive are counted apart.
 """
 
 from __future__ import annotations
@@ -67,16 +68,15 @@ class Mutant:
     now: str
     source: str
 
-    @property
-    def reason(self) -> str | None:
-        """Why nobody need notice it, where somebody has found out."""
-        rows = (row for row in explained() if row["file"] == self.file)
-        fits = (row["why"] for row in rows if self.scope == row.get("in", self.scope) and self.meant(row))
-        return next(fits, None)
-
-    def meant(self, row: dict[str, str]) -> bool:
-        """Whether a row speaks of this change."""
-        return row.get("was", self.was) == self.was and row.get("now", self.now) == self.now
+    def reason(self, single: bool) -> str | None:
+        """Why nobody need notice this change (single), or any in its function or file, where that is known."""
+        for row in explained():
+            whole = "was" not in row and "now" not in row
+            here = self.file == row["file"] and self.scope == row.get("in", self.scope)
+            this = row.get("was", self.was) == self.was and row.get("now", self.now) == self.now
+            if here and this and whole != single:
+                return row["why"]
+        return None
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ def mutants(tree: ast.Module, file: str, lines: set[int]) -> Iterator[Mutant]:
                 else:
                     getattr(parent, field)[index] = now
                 source = ast.unparse(ast.fix_missing_locations(altered))
-                yield Mutant(file, node.lineno, scope, ast.unparse(node), ast.unparse(now), source)
+                mutant = Mutant(file, node.lineno, scope, ast.unparse(node), ast.unparse(now), source)
+                if mutant.reason(single=False) is None:
+                    yield mutant
 
 
 def places(tree: ast.Module) -> Iterator[tuple[tuple, str, ast.AST]]:
@@ -372,16 +374,16 @@ def main(root: Path, ids: list[str], count: int = 20, seed: int = 0, jobs: int =
 def counted(name: str, outcomes: list[tuple[Mutant, bool]], every: int) -> dict:
     """A row of the table, printed with those that survived and why they may."""
     survivors = [mutant for mutant, survived in outcomes if survived]
-    unexplained = [mutant for mutant in survivors if mutant.reason is None]
+    unexplained = [mutant for mutant in survivors if mutant.reason(single=True) is None]
     noticed = len(outcomes) - len(survivors)
     print(
         f"{noticed} of {len(outcomes)} noticed, {len(survivors) - len(unexplained)} explained, "
         f"{len(unexplained)} survived (of {every} mutants): {name}"
     )
     for one in survivors:
-        why = f" ({one.reason})" if one.reason else ""
-        word = "explained" if one.reason else "survived"
-        print(f"    {word}: {one.file}:{one.line} {one.scope}: {one.was} -> {one.now}{why}", flush=True)
+        why = one.reason(single=True)
+        word = f"explained ({why})" if why else "survived"
+        print(f"    {word}: {one.file}:{one.line} {one.scope}: {one.was} -> {one.now}", flush=True)
     return {
         "name": name, "mutants": every, "tried": len(outcomes), "noticed": noticed,
         "explained": len(survivors) - len(unexplained),
