@@ -123,8 +123,30 @@ def test_a_new_data_file_changes_the_key_and_hidden_files_and_caches_do_not(root
     (folder / ".#world.py").symlink_to("nobody@nowhere")
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__" / "one.cpython-311.pyc").write_text("python's")
+    (root / "notes.txt").write_text("beside a module that is reached, but no package's")
     assert evidence_key(root) == before
     (folder / "new.txt").write_text("data")
+    assert evidence_key(root) != before
+
+
+def test_the_order_of_parameters_makes_no_difference(root):
+    keys = Keys(paper_map.read(root / "paper_map.yaml"))
+    one, other = (
+        keys.evidence(ONE, 0, "quick", pairs) for pairs in ([("a", 1), ("b", 2)], [("b", 2), ("a", 1)])
+    )
+    assert one == other
+
+
+def test_what_is_remembered_lies_with_the_results(root):
+    keys = Keys(paper_map.read(root / "paper_map.yaml"))
+    assert keys.memory.path == root / "results" / ".sources.json"
+
+
+def test_a_package_is_imported_from_by_its_own_name(root):
+    edit(root / CLAIM, "from claims.toy_paper.world", "from claims.toy_paper")
+    (root / "claims" / "toy_paper" / "__init__.py").write_text("from .world import square\n")
+    before = evidence_key(root)
+    edit(root / "claims" / "toy_paper" / "world.py", "power(n, 2)", "power(n, 3)")
     assert evidence_key(root) != before
 
 
@@ -210,8 +232,10 @@ def test_a_figure_has_a_key_of_its_own(root):
         after = figure_key(root)
         assert after != before
         before = after
+    (key.ENGINE / "plot.py").write_text("X = 2")
+    assert figure_key(root) != before
     keys = Keys(paper_map.read(root / "paper_map.yaml"))
-    assert keys.figure(ONE, "another key") != before
+    assert keys.figure(ONE, "another key") != figure_key(root)
 
 
 @pytest.mark.parametrize(
