@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,7 +20,7 @@ from claims.signgd_adam_margin import (
     proxy_lemmas,
     rate_and_p_scan,
 )
-from verify import Record
+from verify import Record, exact
 from verify.interval import Interval
 
 ROUNDING = 1e-12  # relative: a thousand times that of some dozen operations, and far below any fault
@@ -310,6 +311,144 @@ def test_gaps_between_a_sixteenth_and_the_end():
     found = adam_max_norm.beyond(attained, point([0.3, 0.4]), path)
     agrees(found.measured, [0.3, 0.4])
     agrees(found.bound, 1.2)
+
+
+# --- the lemmas -------------------------------------------------------------------------------------------
+
+PROBLEMS = [
+    Record(
+        features=np.array([[1.0, -2.0], [0.5, 0.25]]), labels=np.array([0, 1]),
+        W=np.array([[[0.5, 0.0], [0.0, 1.0]], [[1.0, -1.0], [0.5, 0.5]], [[3.0, -2.0], [-1.0, 2.0]]]),
+        D=np.array([[[1.0, -3.0], [2.0, 0.5]], [[0.1, 0.2], [0.3, -0.4]], [[0.0, 0.0], [0.0, 5.0]]]),
+        eta=np.array([0.1, 0.5, 1.5]), psi=np.array([0.5, 0.75, 1.0]),
+    ),
+    Record(
+        features=np.array([[0.5, 0.5], [2.0, -0.5], [-1.0, 0.0]]), labels=np.array([0, 1, 1]),
+        W=np.array([[[0.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]], [[-2.0, 8.0], [2.0, -9.0]]]),
+        D=np.array([[[1.0, 1.0], [-2.0, 1.0]], [[0.0, 1.0], [1.0, -0.5]], [[2.0, 0.0], [0.0, 0.0]]]),
+        eta=np.array([0.25, 1.0, 0.75]), psi=np.array([1.0, 0.0, 0.25]),
+    ),
+]  # fmt: skip
+
+
+def of_problem(p, W):
+    """(L, G, gradient) of the cross-entropy."""
+    logits = p.features @ W.T
+    s = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
+    one_hot = np.eye(len(W))[p.labels]
+    n = len(p.labels)
+    return (
+        -np.log((s * one_hot).sum(axis=1)).mean(),
+        ((1 - s) * one_hot).sum() / n,
+        (s - one_hot).T @ p.features / n,
+    )
+
+
+def test_loss_gradient_and_proxy_of_the_lemmas():
+    lemmas = proxy_lemmas
+    truth = [[of_problem(p, W) for W in p.W] for p in PROBLEMS]
+    L, G = (np.array([[values[i] for values in row] for row in truth]) for i in (0, 1))
+    at = lemmas.at(PROBLEMS)
+    losses = lemmas.losses(at)
+    for found, value in ((losses.loss, L), (losses.proxy, G), (losses.bend, (L - G) / L**2)):
+        agrees(found, value, 1e-9)
+    slope = lemmas.slope(at)
+    orders = {"max": 1, "frobenius": 2, "sum": np.inf, 3.0: 1.5}
+    for k, norm in enumerate(lemmas.NORMS):
+        own = [
+            [
+                (
+                    np.linalg.norm(g.ravel(), orders[norm])
+                    if norm in orders
+                    else np.linalg.norm(g, SCHATTEN[norm])
+                )
+                / proxy
+                for _, proxy, g in row
+            ]
+            for row in truth
+        ]
+        agrees(slope[:, k], own, 1e-9)
+    after = [
+        [of_problem(p, W - psi * eta * D)[1] for W, D, eta, psi in zip(p.W, p.D, p.eta, p.psi, strict=True)]
+        for p in PROBLEMS
+    ]
+    agrees(lemmas.growth(PROBLEMS, at), after / G, 1e-8)
+
+
+SCHATTEN = {"spectral": "nuc", "nuclear": 2}  # the dual norms, for numpy
+
+
+def test_bounds_of_the_lemmas():
+    lemmas = proxy_lemmas
+    radius = lemmas.radius(PROBLEMS)
+    agrees(radius, [3.0, 2.5])
+    growth = [
+        [math.exp(2 * B * psi * eta * np.abs(D).max()) for D, eta, psi in zip(p.D, p.eta, p.psi, strict=True)]
+        for p, B in zip(PROBLEMS, (3.0, 2.5), strict=True)
+    ]
+    bound = lemmas.growth_bound(PROBLEMS, radius)
+    agrees(bound.log(), np.log(growth))
+    samples = np.array([[2], [3]])
+    assert lemmas.shortfall_bound(samples).lower.tolist() == [[1], [Fraction(3, 2)]]
+    assert lemmas.ratio_bound().lower == 1
+    agrees(lemmas.small_loss_bound(), 2 * math.log(2))
+    A = np.array([[[1, -7], [3, 0]], [[2, 2], [-2, 2]]])
+    assert lemmas.largest_entry(A).lower.tolist() == [7, 2]
+    assert lemmas.entry_sum(A).lower.tolist() == [11, 8]
+    sizes = [[np.linalg.norm(M.ravel(), o) for M in A] for o in (np.inf, 2, 1, 3, 1.5)]
+    agrees(lemmas.norms(A)[[0, 1, 3, 5, 6]], sizes)
+    agrees(lemmas.norms(A)[[2, 4]], [[np.linalg.norm(M, o) for M in A] for o in (2, "nuc")])
+
+
+def test_bounds_over_the_simplex():
+    s = [[Fraction(1, 2), Fraction(1, 3), Fraction(1, 6)], [Fraction(0), Fraction(1, 4), Fraction(3, 4)]]
+    v = [[3, -1, 2], [-5, 1, 1]]
+    drawn = Record(s=np.array(s, dtype=object), v=np.array(v, dtype=object))
+    for i, (row, values) in enumerate(zip(s, v, strict=True)):
+        mean = sum(a * x for a, x in zip(row, values, strict=True))
+        square = sum(a * x * x for a, x in zip(row, values, strict=True))
+        assert proxy_lemmas.variance(drawn).lower[i].tolist() == [square - mean**2]
+        assert proxy_lemmas.impurity(drawn).lower[i].tolist() == [sum(a * (1 - a) for a in row)]
+        most = max(abs(x) for x in values) ** 2
+        assert proxy_lemmas.variance_bound(drawn).lower[i].tolist() == [4 * (1 - a) * most for a in row]
+        assert proxy_lemmas.impurity_bound(drawn).lower[i].tolist() == [2 * (1 - a) for a in row]
+
+
+def test_checks_of_the_lemmas():
+    lemmas, gamma, radius = proxy_lemmas, point([[1.0, 2.0], [3.0, 4.0]]), point([2.0, 5.0])
+    slope = point(np.arange(1, 9).reshape(2, 2, 2))
+    found = lemmas.gradient_above(slope, radius)
+    agrees(found.measured, slope.lower)
+    agrees(found.bound, [[[4.0]], [[10.0]]])
+    found = lemmas.gradient_below(slope, gamma)
+    agrees(found.measured, gamma.lower[:, :, None])
+    agrees(found.bound, slope.lower)
+    loss, proxy = (
+        np.array([[0.3, 0.36, 0.1], [0.2, 0.24, 0.9]]),
+        np.array([[0.28, 0.255, 0.09], [0.19, 0.1, 0.16]]),
+    )
+    losses = Record(loss=point(loss), proxy=point(proxy), bend=point(2 * loss))
+    found = lemmas.proxy_below(losses, exact(1))
+    agrees(found.measured, proxy / loss)
+    found = lemmas.proxy_above(losses, exact([[1], [2]]))
+    agrees(found.measured, 2 * loss)
+    n = np.array([[2], [3]])
+    told = (n * loss <= math.log(2)) | (n * proxy <= 0.5)
+    found = lemmas.loss_below(losses, n, exact(2))
+    agrees(found.measured, (loss / proxy)[told])
+    assert found.measured.shape == (5,)
+    steps = point([[1.0, 0.5], [3.0, 2.0]])
+    agrees(lemmas.step_attained(steps, point([1.5, 2.5])).measured, [1.0, 3.0])
+    agrees(lemmas.step_below(steps, point([1.5, 2.5])).bound, [[1.5], [2.5]])
+
+
+def test_adam_bound_of_the_lemmas():
+    decays = ((0.9, 0.95), (0.5, 0.5), (0, 0.9))
+    bound = [(1 - b1) * math.sqrt(b2 / ((1 - b2) * (b2 - b1**2))) for b1, b2 in decays]
+    agrees(proxy_lemmas.adam_bound(decays), bound)
+    share = [math.sqrt(1 - (b1**2 / b2) ** 5) for b1, b2 in decays]
+    found = proxy_lemmas.adam_bound_attained(decays, proxy_lemmas.adam_bound(decays), 5)
+    agrees(found, np.multiply(bound, share))
 
 
 # --- the runs ---------------------------------------------------------------------------------------------
