@@ -231,6 +231,7 @@ claim.control("q in place of q / l", shifted=undivided, must_fail="decreases-wit
 claim.control("gamma 1% smaller", gammas=Fraction(99, 100), must_fail="lengths-by-width")
 claim.control("0.49 in place of 1/2", half=Fraction(49, 100), must_fail="lengths-by-width")
 claim.control("0.9 in place of 1", one=Fraction(9, 10), must_fail="lengths-by-shifting")
+claim.control("0.51 in place of 1/2", half=Fraction(51, 100), must_fail="attained")
 claim.control("1.1 in place of 1", one=Fraction(11, 10), must_fail="attained")
 claim.control("1/7 in place of 1/6, by width", sixth=Fraction(1, 7), must_fail="cost-by-width")
 claim.control("1/7 in place of 1/6, by shifting", sixth=Fraction(1, 7), must_fail="cost-by-shifting")

@@ -116,7 +116,7 @@ def nearness(program, dual, solved, n):
     """Record(q, multiplier): how far the solver's answers may be from the statement's, from their residuals.
 
     a |x| summed over the slacks x of the caps up to n and the r_l beyond, a their multipliers, is the objective's excess
-    and twice what is negative. No term of q - l / Z takes more than its share of that, and the sum's own residual.
+    and twice what is negative. A unit of it moves q most, by l / a, at l = n + 1; the sum's residual adds its own.
     """
     k, Z, caps = np.array(program.total), Fraction(n * (n + 1), 2), np.array(program.caps, dtype=object)
     r, y = (np.array([Fraction(x) for x in part], dtype=object) for part in (solved.r, solved.caps))
@@ -124,8 +124,7 @@ def nearness(program, dual, solved, n):
         np.concatenate([caps[:n] @ r, r[n:]]),
         np.concatenate([dual.caps.lower[:n], dual.beyond.lower]),
     )
-    reach = np.concatenate([k[:n] / n, k[n:]]) / a
-    q = n * abs(k @ r - 1) / Z + (a @ abs(slacks)) * max(reach)
+    q = n * abs(k @ r - 1) / Z + (a @ abs(slacks)) * k[n] / a[n]
     left = (np.array(program.cost) - caps.T @ y - Fraction(solved.multiplier) * k)[:n]
     return Record(q=exact(q), multiplier=exact((sum(abs(left)) + n * sum(abs(y[n:]))) / Z))
 
