@@ -326,6 +326,39 @@ def test_the_bound_that_is_compared_is_the_one_that_users_call():
     agrees(gap_bound.bound(worlds), expected)
 
 
+def test_sharper_bounds_are_a_mean_over_samples_and_that_of_the_largest_class():
+    sizes, temperature = [(1, 2, 4), (3, 3), (1, 2), (2, 1, 1, 5)], 0.5
+    worlds = [_embeddings.instance("sizes", None, each, temperature) for each in sizes]
+
+    def of_class(n, each):
+        return math.log1p((n - 1) / (sum(each) - n) * math.exp(2 / temperature))
+
+    mean = [np.mean([of_class(n, each) for n in each for _ in range(n)]) for each in sizes]
+    agrees(gap_bound.sharper(worlds, 2), [mean, [of_class(max(each), each) for each in sizes]])
+
+
+@few
+@given(labelled())
+def test_gaps_with_the_positive_in_the_denominators_are_their_definition(case):
+    """In both once, and twice in that of the contrastive loss and once in that of NSCL: by plain sums."""
+    z, labels, temperature = case
+    unit = z / np.linalg.norm(z, axis=2, keepdims=True)
+    rows = {"gap": [], "coupled": [], "doubled": [], "anchor": [], "distance": []}
+    for i, anchor in itertools.product(range(len(z)), range(z.shape[1])):
+        weight = np.exp(unit @ unit[i, anchor] / temperature)  # (N, K)
+        same = weight[(labels == labels[i]) & (np.arange(len(z)) != i)].sum()
+        other = weight[labels != labels[i]].sum()
+        rows["gap"].append(math.log((same + other) / other))
+        rows["coupled"] += [math.log((p + same + other) / (p + other)) for p in weight[i]]
+        rows["doubled"] += [math.log((2 * p + same + other) / (p + other)) for p in weight[i]]
+        rows["distance"].append(same / (same + other))
+    rows["anchor"] = rows["gap"]
+    found = gap_bound.losses_of(_embeddings.instance("drawn", z, np.bincount(labels), temperature))
+    for name, values in rows.items():
+        expected = values if name in ("anchor", "distance") else np.mean(values)
+        np.testing.assert_allclose(found[name].middle, expected, rtol=1e-11, atol=1e-12 / temperature)
+
+
 @pytest.mark.parametrize(("classes", "per_class", "views", "temperature"), [(2, 3, 1, 0.5), (4, 2, 3, 2.0)])
 def test_simplices_attain_the_smallest_losses(classes, per_class, views, temperature):
     labels, samples = world.balanced(classes, per_class), classes * per_class
