@@ -339,6 +339,17 @@ def test_product_of_intervals_holds_products_of_members(way: str) -> None:
     assert (result.upper - result.lower <= 2.1e-3 * abs(B).sum(0) + 2e-6 * abs(A).sum(1)[:, None]).all()
 
 
+def test_product_of_wide_intervals_is_attained(way: str) -> None:
+    """Signs about zero: the members' products fill [-m, m], and only the product of the radii says so."""
+    left, right = (Interval(-np.ones(s), np.ones(s), "rigorous", "signs") for s in ((2, 3), (3, 2)))
+    result = certify.product(left, right)
+    assert (result.lower <= -3).all()
+    assert (result.upper >= 3).all()
+    assert np.abs([result.lower, result.upper]).max() == pytest.approx(
+        3, rel=2**-26
+    )  # radii of balls have 30 bits
+
+
 def test_integers_and_overflow(way: str) -> None:
     A = np.arange(6.0).reshape(2, 3)
     result = certify.product(A, A.T)

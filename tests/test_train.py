@@ -362,6 +362,29 @@ def test_loops_of_any_length_compile_once():
         assert carry == pytest.approx(2 * numbers[:length].sum(), abs=1e-12)
 
 
+def shifted(carry, rows):
+    return carry + rows["table"].sum(0), {"table": rows["table"] + carry}
+
+
+def test_inputs_and_outputs_may_be_tables():
+    tables = np.random.default_rng(3).normal(size=(7, 3, 2))
+    last, outputs = train.loop(shifted, np.zeros(2), {"table": tables}, chunk=5)
+    before = np.concatenate([np.zeros((1, 2)), np.cumsum(tables.sum(1), 0)])
+    np.testing.assert_allclose(outputs["table"], tables + before[:-1, None], atol=1e-14)
+    np.testing.assert_allclose(last, before[-1], atol=1e-14)
+
+
+def test_the_cache_lies_where_the_user_keeps_caches(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(loops.sys, "platform", "linux")
+    assert loops._cache_folder() == tmp_path / ".cache" / "verify" / "jax"
+    monkeypatch.setattr(loops.sys, "platform", "darwin")
+    assert loops._cache_folder() == tmp_path / "Library" / "Caches" / "verify" / "jax"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
+    assert loops._cache_folder() == tmp_path / "x" / "verify" / "jax"
+
+
 def test_outputs_are_kept_at_chosen_steps():
     numbers = np.arange(2500.0)
     kept = np.array([0, 3, 999, 1000, 2499])
@@ -395,6 +418,9 @@ def test_log_grid():
         assert steps[-1] == last
         assert (np.diff(steps) > 0).all()
         assert len(steps) <= count + 1
+    assert train.log_grid(1000, 4).tolist() == [0, 1, 32, 1000]
+    assert train.log_grid(0, 4).tolist() == [0]
+    assert train.log_grid(9, 1).tolist() == [0, 1, 9]
 
 
 def random_walk(carry, _):

@@ -81,20 +81,27 @@ def nodeid(context: str) -> str:
     return f"{module.replace('.', '/')}.py::{function}"
 
 
+def own_tests(file: str) -> str:
+    """The test file of a module, or of its room."""
+    names = (Path(file).stem, Path(file).parent.name)
+    return next((f"tests/test_{n}.py" for n in names if (ROOT / f"tests/test_{n}.py").exists()), "")
+
+
 def chosen(mutant: Mutant, lines: dict[int, list[str]]) -> list[str]:
     """The tests that a mutant is put before: those of its own file first, at most some."""
-    own = f"tests/test_{Path(mutant.file).stem.lstrip('_')}.py"
+    own = own_tests(mutant.file)
     tests = lines[mutant.line] or sorted({test for tests in lines.values() for test in tests})
-    return sorted(tests, key=lambda test: (not test.startswith(own), test))[:MOST_TESTS]
+    return sorted(tests, key=lambda test: (not (own and test.startswith(own)), test))[:MOST_TESTS]
 
 
 def survives(home: str, mutant: Mutant, tests: list[str]) -> bool:
     """Whether the tests pass with one file changed; puts the file back."""
-    path = Path(home, mutant.file)
+    path, own = Path(home, mutant.file), own_tests(mutant.file)
     before = path.read_text()
     try:
         path.write_text(mutant.source)
-        return run_tests(home, tests, LIMIT_SECONDS)
+        # what its own tests do in other processes, `coverage` does not see
+        return run_tests(home, tests, LIMIT_SECONDS) and (not own or run_tests(home, [own], LIMIT_SECONDS))
     finally:
         path.write_text(before)
 

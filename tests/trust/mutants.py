@@ -153,7 +153,8 @@ def left_alone(parent: ast.AST, field: str, index: int | None, node: ast.AST) ->
     call = node.value if isinstance(node, ast.Expr | ast.Assign) else node
     if isinstance(call, ast.Call):
         name = called(call)
-        return name in LEFT_ALONE or (isinstance(node, ast.Expr) and name in ("append", "validate"))
+        if name in LEFT_ALONE or (isinstance(node, ast.Expr) and name in ("append", "validate")):
+            return True
     if isinstance(parent, ast.Call):  # how many roundings, of which magnitude; which shape
         name = called(parent)
         if name in ("rounding", "reshape") or (name == "rounded" and (field, index) != ("args", 0)):
