@@ -7,8 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mpmath import mpf
 
-from claims.sc_loss_ufm import _certificates, _descent, _planar, _program, _step, world
+from claims.sc_loss_ufm import _certificates, _descent, _planar, _program, _step, _worlds, world
 from claims.sc_loss_ufm.minority_angle_limit import limits_of
+from claims.sc_loss_ufm.tight_relaxation_and_collapse import class_size, embedding_dimension
 from verify import CertificateError, Interval, certify, rounding
 
 many = settings(max_examples=8, deadline=None)
@@ -122,6 +123,20 @@ def test_a_resolution_is_of_the_largest_terms(samples, tau):
         rtol=1e-12,
         atol=0,
     )
+
+
+def test_masks_leave_self_pairs_out_unless_asked():
+    positives, allowed = _worlds.masks(np.array([0, 0, 1]))
+    assert positives.tolist() == [[False, True, False], [True, False, False], [False] * 3]
+    assert allowed.tolist() == (~np.eye(3, dtype=bool)).tolist()
+    positives, allowed = _worlds.masks(np.array([0, 0, 1]), self_pairs=True)
+    assert positives.tolist() == [[True, True, False], [True, True, False], [False, False, True]]
+    assert allowed.all()
+
+
+def test_the_theorem_asks_for_two_samples_and_all_but_one_dimension():
+    assert [embedding_dimension((5, 3, 2), extra).outcome for extra in (-2, -1)] == ["fails", "holds"]
+    assert [class_size(sizes).outcome for sizes in ((3, 1), (3, 2))] == ["fails", "holds"]
 
 
 # --- the program ----------------------------------------------------------------------------------------
