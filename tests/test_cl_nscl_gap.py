@@ -699,7 +699,9 @@ def test_bounds_of_gaussian_classes_are_their_definition(along, total, shots, d)
     assert limit.upper[0] == pytest.approx(ends[1], rel=1e-12)
 
 
-@pytest.mark.parametrize(("along", "total", "shots"), [(0.3, 2.0, 1), (3.0, 3.3, 2), (0.05, 2.0, 20)])
+@pytest.mark.parametrize(
+    ("along", "total", "shots"), [(0.3, 2.0, 1), (0.2, 0.6, 1), (3.0, 3.3, 2), (0.05, 2.0, 20)]
+)
 def test_the_reduced_law_is_that_of_whole_vectors(along, total, shots):
     """In dimension 3, where every degree of freedom counts."""
     rng, draws, d = np.random.default_rng(7), 150_000, 3
