@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -261,25 +262,32 @@ def executed(root: str, claim_id: str, folder: str) -> tuple[float, str, dict[st
 
 def instances_of(file: Path) -> Iterator[tuple[str, int]]:
     """(file, first line) of the functions that draw a claim's instances."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.FunctionDef):
-            lines = [d.lineno for d in node.decorator_list if "claim.instance" in ast.unparse(d)]
-            yield from ((str(file), min(d.lineno for d in node.decorator_list)) for _ in lines)
+    functions = (n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.FunctionDef))
+    for function in functions:
+        if any("claim.instance" in ast.unparse(decorator) for decorator in function.decorator_list):
+            yield str(file), min(decorator.lineno for decorator in function.decorator_list)
 
 
 def judged(root: str, claim_id: str, mutant: Mutant, limit: float) -> Outcome:
     """Evaluates a claim with one file changed, then its paper's tests; puts the file back."""
-    path = Path(root) / mutant.file
-    before = path.read_text()
-    try:
-        path.write_text(mutant.source)
+    with made(root, mutant):
         evidence = workers.work(root, claim_id, 0, "quick", (), limit, with_power=False)
         verdict, reason = evidence.verdict, evidence.data["reason"]
         if verdict == "verified" and not tests_pass(root, claim_id, limit):
             verdict, reason = "noticed by tests", "a test of the paper fails"
+    return Outcome(claim_id, mutant, verdict, reason)
+
+
+@contextmanager
+def made(root: str, mutant: Mutant) -> Iterator[None]:
+    """One file of a copy of the project is changed in here."""
+    path = Path(root, mutant.file)
+    before = path.read_text()
+    try:
+        path.write_text(mutant.source)
+        yield
     finally:
         path.write_text(before)
-    return Outcome(claim_id, mutant, verdict, reason)
 
 
 def tests_pass(root: str, claim_id: str, limit: float) -> bool:
